@@ -1,0 +1,1 @@
+"""pellucid: diffusion models from your own data."""
