@@ -29,9 +29,16 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class Origin:
-    """One source file as it was read: its path relative to the data set, size in bytes and SHA-256."""
+    """One source file as it was read: its path relative to the data set, size in bytes and SHA-256.
+
+    `notes` are sentences for the user about choices made while reading ("transparency laid on white").
+    """
 
     source: str
     size: int
     sha256: str
+    notes: tuple[str, ...] = ()
     details: dict[str, Any] = field(default_factory=dict)
+
+
+Record = Item | Rejection | Origin

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from math import prod, sqrt
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -57,6 +58,30 @@ class Key:
     def normal(self, ids: Ids, shape: Sequence[int] = ()) -> Tensor:
         """Standard normal, float64, shape (B, *shape), by the inverse distribution function."""
         return torch.from_numpy(normal_quantile(self.uniform(ids, shape).numpy()))
+
+
+class Draws(Protocol):
+    """A source of numbers for a batch of samples: keyed per sample in real use, any generator in a test."""
+
+    def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        """Standard normal numbers, (B, *shape), float64."""
+
+    def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        """Uniform numbers on (0, 1), (B, *shape), float64."""
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """The draws of a batch whose samples are `ids`: each sample's numbers are its own, whoever shares the batch."""
+
+    seed: int
+    ids: Ids
+
+    def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        return Key(self.seed, purpose, step).normal(self.ids, shape)
+
+    def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        return Key(self.seed, purpose, step).uniform(self.ids, shape)
 
 
 def _pairs(ids: Ids) -> list[tuple[int, int]]:

@@ -1,6 +1,7 @@
 """EDM's curve sigma(t) = t, with time rescaled to end at 1. Karras et al. 2022, table 1."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +18,7 @@ class EDM(VarianceExploding):
         sigma_max: noise level at t = 1, in units of the data; the paper's 80 suits data of standard deviation 0.5.
     """
 
+    grid: ClassVar[str] = "karras"
     sigma_max: float = 80.0
 
     def __post_init__(self) -> None:

@@ -27,6 +27,8 @@ class Schedule(ABC):
     """A curve t -> (alpha_t, sigma_t). Subclasses give `alpha`, `sigma` and their derivatives; the rest follows."""
 
     family: ClassVar[Family]
+    grid: ClassVar[str] = "uniform"
+    """Name of the grid of times that suits samplers along this curve."""
 
     @abstractmethod
     def alpha(self, t: Tensor) -> Tensor:

@@ -1,0 +1,9 @@
+"""Conditioners: from what is asked for (a label, a caption, given pixels) to what a network takes in. One file each."""
+
+from pellucid.core.registry import Registry
+
+conditioners = Registry("conditioner", __name__, {
+    "label": "label.Label",
+})
+
+__getattr__, __dir__, __all__ = conditioners.module_interface()

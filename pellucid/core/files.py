@@ -1,0 +1,79 @@
+"""Writing so that a reader meets the old content or the new, never half of it, even after a crash."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_hex
+from shutil import rmtree
+
+from pellucid.core.errors import UserError
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """A temporary name beside `path`, with its suffix; what is written there becomes `path` when the block ends well.
+
+    The content is flushed to the disk before the rename; when the block raises, nothing is left. Parents are made.
+
+    Raises:
+        UserError: the system refuses: no permission, disk full, a folder stands in the way.
+    """
+    path = Path(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = _beside(path)
+        try:
+            yield temporary
+            _flush(temporary)
+            temporary.replace(path)
+            _flush(path.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """The same for a folder: the block fills a temporary one, which then takes the place of all that `path` held.
+
+    Raises:
+        UserError: the system refuses: no permission, disk full, a file stands in the way.
+    """
+    path = Path(path)
+    with _explained(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary, old = _beside(path), _beside(path)
+        temporary.mkdir()
+        try:
+            yield temporary
+            for inside in (*temporary.rglob("*"), temporary):
+                _flush(inside)
+            if path.is_dir():  # no system call swaps folders portably: between these two renames there is none
+                path.rename(old)
+            temporary.rename(path)
+            _flush(path.parent)
+        finally:
+            rmtree(temporary, ignore_errors=True)
+            rmtree(old, ignore_errors=True)
+
+
+def _beside(path: Path) -> Path:
+    return path.parent / f".tmp-{token_hex(6)}{path.suffix}"
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # a library's complaint about content, not the system's
+            raise
+        raise UserError(f"Cannot write '{path}': {error}") from error

@@ -1,0 +1,40 @@
+"""What every denoiser is."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from pellucid.denoisers.posterior import Posterior
+from pellucid.processes.process import Process
+
+Cond = Mapping[str, Tensor]
+"""What is asked for: name of the conditioner -> its entry for each sample of the batch."""
+
+
+class Denoiser(nn.Module, ABC):
+    """`denoiser(x_t, t, cond)` -> the posterior over clean data.
+
+    Attributes:
+        process: the corruption that it undoes.
+        offers: which of "mean", "sample" and "logits" its posteriors have.
+    """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+
+    def __init__(self, process: Process) -> None:
+        super().__init__()
+        self.process = process
+
+    @abstractmethod
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
+        """x_t (B, C, *space); t (B,), a scalar, or broadcastable to x_t; cond as the conditioners take it."""
+
+    def null(self, cond: Cond) -> Cond:
+        """The same entries as `cond`, asking for nothing."""
+        return dict(cond)
+
+    def calls(self, t: float) -> int:  # noqa: ARG002
+        """Network calls per sample that one evaluation at time t costs."""
+        return 1

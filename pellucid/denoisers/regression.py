@@ -1,0 +1,90 @@
+"""The denoiser that is trained by regression: it knows the mean of the posterior."""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.conditioners.conditioner import Conditioner
+from pellucid.core.errors import UnsupportedError, nearest
+from pellucid.core.shapes import expand
+from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.posterior import Mean
+from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
+from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
+from pellucid.networks.network import Network
+from pellucid.processes.process import Process
+
+
+class Regression(Denoiser):
+    """D(x_t, t) = c_skip x_t + c_out F(c_in x_t, c_noise, cond), which approximates E[x0 | x_t].
+
+    Arguments:
+        process: the corruption it undoes.
+        network: F.
+        conditioners: one for each entry of `cond`; their vectors are summed.
+        prediction: what F stands for; see `prediction.py`.
+        preconditioning: how input and noise level are scaled; see `preconditioning.py`.
+        sigma_data: standard deviation of the clean data, for "edm".
+    """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+
+    def __init__(
+        self,
+        *,
+        process: Process,
+        network: Network,
+        conditioners: Mapping[str, Conditioner] | None = None,
+        prediction: Prediction = "edm",
+        preconditioning: Preconditioning = "edm",
+        sigma_data: float = 0.5,
+    ) -> None:
+        super().__init__(process)
+        check_prediction(prediction, process.schedule)
+        self.network = network
+        self.conditioners = nn.ModuleDict(dict(conditioners or {}))
+        self.prediction = prediction
+        self.preconditioning = preconditioning
+        self.sigma_data = sigma_data
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
+        t = _times(t, x_t)
+        c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), self.sigma_data)
+        return Mean(c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond))
+
+    def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
+        """F, the network's own prediction; what the loss compares."""
+        t = _times(t, x_t)
+        c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
+        c_noise = noise_level(self.preconditioning, self.process.schedule, t)
+        output: Tensor = self.network(c_in.to(x_t) * x_t, c_noise.to(x_t), self._vector(cond, len(x_t)))
+        return output
+
+    def null(self, cond: Cond) -> Cond:
+        return {name: self._conditioner(name).null(len(value)) for name, value in cond.items()}
+
+    def _conditioner(self, name: str) -> Conditioner:
+        if name not in self.conditioners:
+            known = nearest(name, self.conditioners.keys()) if len(self.conditioners) else "it was trained without any"
+            raise UnsupportedError(f"The model has no condition '{name}': {known}")
+        conditioner = self.conditioners[name]
+        assert isinstance(conditioner, Conditioner)
+        return conditioner
+
+    def _vector(self, cond: Cond | None, count: int) -> Tensor | None:
+        """Sum of all conditions' vectors; a condition that is not asked for is null."""
+        for name in cond or {}:
+            self._conditioner(name)
+        total = None
+        for name in self.conditioners:
+            conditioner = self._conditioner(name)
+            vector = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
+            total = vector if total is None else total + vector
+        return total
+
+
+def _times(t: Tensor, x_t: Tensor) -> Tensor:
+    t = torch.as_tensor(t, dtype=torch.float64)
+    return t.expand(len(x_t)) if t.ndim == 0 else t

@@ -1,0 +1,27 @@
+"""Samplers: from noise to data along a grid of times, given a denoiser. Families over one shared loop."""
+
+from pellucid.core.registry import Registry
+
+samplers = Registry("sampler", __name__, {
+    "euler": "runge_kutta.Euler",
+    "heun": "runge_kutta.Heun",
+    "midpoint": "runge_kutta.Midpoint",
+    "rk4": "runge_kutta.RK4",
+    "ddim": "ddim.DDIM",
+    "ancestral": "ancestral.Ancestral",
+    "dpmpp": "dpmpp.DPMSolver",
+    "dpmpp_sde": "dpmpp.DPMSolverSDE",
+    "unipc": "unipc.UniPC",
+    "ipndm": "ipndm.IPNDM",
+    "consistency": "consistency.Consistency",
+})
+
+grids = Registry("grid", __name__, {
+    "uniform": "grids.Uniform",
+    "quadratic": "grids.Quadratic",
+    "karras": "grids.Karras",
+    "log_snr": "grids.LogSNR",
+    "table": "grids.TableGrid",
+})
+
+__getattr__, __dir__, __all__ = samplers.module_interface()

@@ -1,0 +1,124 @@
+"""Grids: the times t_0 = 1 > t_1 > ... > t_n = 0 at which a sampler of n steps stops, float64."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.schedules.schedule import Schedule, require
+from pellucid.schedules.table import Table
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid(ABC):
+    """`grid(schedule, steps)` -> (steps + 1,) times, strictly falling from `start` to 0."""
+
+    def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
+        if steps < 1:
+            raise ConfigError(f"steps = {steps} is out of range: allowed is 1 or more")
+        inner = self.times(schedule, steps)
+        inner = start * inner if start < 1 else inner
+        return torch.cat([torch.tensor([start], dtype=torch.float64), inner[1:], torch.zeros(1, dtype=torch.float64)])
+
+    @abstractmethod
+    def times(self, schedule: Schedule, steps: int) -> Tensor:
+        """The first `steps` times, from 1 down, without the final 0."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Uniform(Grid):
+    """t_i = 1 - i / n."""
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:  # noqa: ARG002
+        return 1 - torch.arange(steps, dtype=torch.float64) / steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Quadratic(Grid):
+    """t_i = (1 - i / n)^2: small steps near the data. Song et al. 2021 (DDIM), appendix D.2."""
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:  # noqa: ARG002
+        return (1 - torch.arange(steps, dtype=torch.float64) / steps) ** 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Karras(Grid):
+    """sigma / alpha from sigma_max to sigma_min, uniform in its power 1 / rho, then 0. Karras et al. 2022, eq. 5.
+
+    Limits are in units of the data and give way to those of the schedule. The first time is always t = 1.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    rho: float = 7.0
+
+    def __post_init__(self) -> None:
+        require("rho", self.rho, 0, 100)
+        require("sigma_min", self.sigma_min, 0, self.sigma_max)
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:
+        high, low = _ratio_limits(schedule, self.sigma_min, self.sigma_max)
+        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+        return schedule.time_at_ratio((high ** (1 / self.rho) * (1 - ramp) + low ** (1 / self.rho) * ramp) ** self.rho)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogSNR(Grid):
+    """Uniform in log-SNR between two noise levels, then 0. Lu et al. 2022 (DPM-Solver), section 3.3."""
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+
+    def __post_init__(self) -> None:
+        require("sigma_min", self.sigma_min, 0, self.sigma_max)
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:
+        high, low = _ratio_limits(schedule, self.sigma_min, self.sigma_max)
+        ramp = torch.linspace(0, 1, steps, dtype=torch.float64)
+        return schedule.time_at_ratio(high ** (1 - ramp) * low**ramp)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TableGrid(Grid):
+    """A subset of the steps of a table, by the conventions of published models. Lin et al. 2024, table 2.
+
+        leading:   k = i floor(T / n) + offset
+        trailing:  k = round(T - i T / n) - 1
+        linspace:  k = T - 1 .. 0, equally spaced and rounded
+
+    Arguments:
+        spacing: the convention.
+        offset: added to the step numbers of "leading"; Stable Diffusion has 1.
+    """
+
+    spacing: Literal["leading", "trailing", "linspace"] = "leading"
+    offset: int = 0
+
+    def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
+        if start != 1:
+            raise UnsupportedError("The table grid starts at the convention's own first step, not at a chosen time")
+        return torch.cat([self.times(schedule, steps), torch.zeros(1, dtype=torch.float64)])
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:
+        if not isinstance(schedule, Table):
+            raise UnsupportedError(f"The table grid needs a table schedule, not {type(schedule).__name__}: try 'uniform'")
+        total = schedule.steps
+        require("steps", steps, 1, total, closed=True)
+        match self.spacing:
+            case "leading":
+                index = torch.arange(steps - 1, -1, -1) * (total // steps) + self.offset
+            case "trailing":
+                index = torch.round(total - torch.arange(steps, dtype=torch.float64) * total / steps) - 1
+            case "linspace":
+                index = torch.round(torch.linspace(total - 1, 0, steps, dtype=torch.float64))
+        return (index.clamp(max=total - 1) + 1).double() / total
+
+
+def _ratio_limits(schedule: Schedule, low: float, high: float) -> tuple[float, float]:
+    """(highest, lowest) sigma / alpha, within what the schedule reaches."""
+    one = torch.ones((), dtype=torch.float64)
+    reach = float(schedule.sigma(one) / schedule.alpha(one))
+    return min(high, reach), min(low, reach / 2)
