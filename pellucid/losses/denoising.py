@@ -1,0 +1,46 @@
+"""The regression loss: squared error of the network's own target, weighted by noise level."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.shapes import expand, mean_per_sample
+from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.prediction import combination, skip_and_out
+from pellucid.denoisers.regression import Regression
+from pellucid.losses.weighting import Weighting
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Per sample, (B,): `weighted` is what is minimised; `x0_error` is the mean squared error of the clean data."""
+
+    weighted: Tensor
+    x0_error: Tensor
+
+
+class DenoisingLoss(nn.Module):
+    """w(t) |D(x_t, t, cond) - x0|^2, averaged over the elements of each sample, computed on the network's output.
+
+    Arguments:
+        denoiser: what is trained.
+        weighting: w; may have parameters of its own, which are trained along.
+    """
+
+    def __init__(self, *, denoiser: Regression, weighting: Weighting) -> None:
+        super().__init__()
+        self.denoiser = denoiser
+        self.weighting = weighting
+
+    def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
+        """x0, eps (B, C, *space); t (B,)."""
+        denoiser, schedule = self.denoiser, self.denoiser.process.schedule
+        t = torch.as_tensor(t, dtype=torch.float64)
+        a, b = combination(denoiser.prediction, schedule, expand(t, x0), denoiser.sigma_data)
+        target = a.to(x0) * x0 + b.to(x0) * eps.to(x0)
+        output = denoiser.predict(denoiser.process.corrupt(x0, t, eps), t, cond)
+        error = mean_per_sample((output - target) ** 2)
+        c_out = skip_and_out(denoiser.prediction, schedule, t, denoiser.sigma_data)[1]
+        weighted = self.weighting(error, c_out, schedule, t, denoiser.sigma_data)
+        return Losses(weighted, (c_out**2).to(error) * error.detach())
