@@ -1,0 +1,34 @@
+"""Convolution over grids of rank one to three with features last, and the branch made of two of them."""
+
+from torch import Tensor, nn
+from torch.nn.functional import silu
+
+_CONVOLUTIONS: tuple[type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d], ...] = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class Convolution(nn.Module):
+    """A convolution of 3 positions per axis, zero-padded: (B, *grid, C_in) -> (B, *grid, C_out).
+
+    The two moves of axes are free: they turn features last into torch's channels_last, and back.
+    """
+
+    def __init__(self, rank: int, in_width: int, out_width: int, *, bias: bool = False) -> None:
+        super().__init__()
+        self.kernel = _CONVOLUTIONS[rank - 1](in_width, out_width, kernel_size=3, padding=1, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.kernel(x.movedim(-1, 1))
+        return y.movedim(1, -1)
+
+
+class ConvolutionBranch(nn.Module):
+    """convolution(silu(convolution(x))), for use in a `Modulated` block."""
+
+    def __init__(self, rank: int, width: int) -> None:
+        super().__init__()
+        self.inner = Convolution(rank, width, width)
+        self.outer = Convolution(rank, width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.outer(silu(self.inner(x)))
+        return y

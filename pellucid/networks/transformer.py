@@ -1,0 +1,95 @@
+"""A transformer over patches of any rank."""
+
+from dataclasses import dataclass
+from math import prod
+from typing import Self
+
+from torch import Tensor, nn
+
+from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
+from pellucid.networks.embedding import NoiseEmbedding
+from pellucid.networks.grid import patch_for
+from pellucid.networks.initialise import zeroed
+from pellucid.networks.modulated import Blocks, Modulation
+from pellucid.networks.network import Network, Size
+from pellucid.networks.patches import Patches
+from pellucid.networks.settings import patch_of, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dial:
+    """What a size stands for: width, blocks, and the most patches that a sample is cut into."""
+
+    width: int
+    depth: int
+    positions: int
+
+
+_DIAL: dict[Size, _Dial] = {
+    "tiny": _Dial(width=96, depth=5, positions=64),
+    "small": _Dial(width=256, depth=5, positions=64),
+    "base": _Dial(width=512, depth=8, positions=256),
+    "large": _Dial(width=768, depth=14, positions=256),
+}
+
+
+class Transformer(Network):
+    """Diffusion transformer (Peebles and Xie 2023, DiT): patches as tokens, attention and feed-forward in turn.
+
+    Unlike the paper's: rotary positions over the axes instead of a table, so sizes other than `space` may come to
+    `forward`; normalised queries and keys; SwiGLU. A noise level per frame or per token modulates just these tokens.
+
+    Arguments:
+        in_channels, out_channels, space: (B, in_channels, *space) -> (B, out_channels, *space), rank one to three.
+        size: the dial; tiny, small, base, large have about 0.7, 5, 30 and 120 million parameters.
+        patch: edge of the patches, one number or one per axis; it need not divide the size.
+        width: features per token.
+        depth: blocks, each of attention and of feed-forward.
+        heads: attention heads, by default of 32 features or more.
+        embedding_width: width of the noise embedding and of the condition vector.
+
+    Raises:
+        ConfigError: a setting out of range, or heads that do not divide the width.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        space: tuple[int, ...],
+        size: Size = "tiny",
+        patch: int | tuple[int, ...] | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        heads: int | None = None,
+        embedding_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        dial, rank = _DIAL[size], self.rank(space)
+        self.patch = patch_for(space, dial.positions, prod(space)) if patch is None else patch_of(patch, rank)
+        self.patches = Patches(patch=self.patch, stride=self.patch)
+        width = setting("width", width, dial.width)
+        depth = setting("depth", depth, dial.depth)
+        heads = setting("heads", heads, heads_for(width))
+        self.embedding_width = setting("embedding_width", embedding_width, max(1, width // 2))
+
+        self.embedding = NoiseEmbedding(self.embedding_width)
+        self.stem = nn.Linear(in_channels * prod(self.patch), width, bias=False)
+        self.blocks = Blocks(
+            (branch for _ in range(depth) for branch in (SelfAttention(rank, width, heads), FeedForward(width))),
+            width,
+            self.embedding_width,
+        )
+        self.norm = Modulation(width, self.embedding_width)
+        self.head = zeroed(nn.Linear(width, out_channels * prod(self.patch)))
+
+    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+        embedding = self.embedding(self.patches.levels(c_noise, x), vector)
+        tokens = self.blocks(self.stem(self.patches.cut(x)), embedding)
+        tokens, = self.norm(tokens, embedding)
+        return self.patches.join(self.head(tokens), x)
+
+    @classmethod
+    def example(cls) -> tuple[Self, tuple[int, ...]]:
+        return cls(in_channels=2, out_channels=2, space=(6, 5), patch=2, width=16, depth=2, heads=2), (2, 2, 6, 5)

@@ -1,0 +1,164 @@
+"""A U-Net over patches: convolutions where the grid is fine, attention where it is coarse."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Self
+
+from torch import Tensor, nn
+
+from pellucid.core.errors import ConfigError
+from pellucid.networks.attention import SelfAttention, heads_for
+from pellucid.networks.convolution import Convolution, ConvolutionBranch
+from pellucid.networks.embedding import NoiseEmbedding
+from pellucid.networks.grid import (
+    Factors,
+    cell_means,
+    depth_to_space,
+    divide,
+    halving,
+    multiply,
+    patch_for,
+    space_to_depth,
+)
+from pellucid.networks.initialise import zeroed
+from pellucid.networks.modulated import Blocks, Modulation
+from pellucid.networks.network import Network, Size
+from pellucid.networks.patches import Patches
+from pellucid.networks.settings import patch_of, setting
+
+COARSEST = 64
+"""Levels are added until a grid has at most this many positions."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Dial:
+    """What a size stands for: the coarsest width, blocks per level, attention or not, most positions of the finest grid."""
+
+    width: int
+    blocks: int
+    attention: bool
+    positions: int
+
+
+_DIAL: dict[Size, _Dial] = {
+    "tiny": _Dial(width=96, blocks=1, attention=False, positions=256),
+    "small": _Dial(width=192, blocks=2, attention=True, positions=256),
+    "base": _Dial(width=384, blocks=3, attention=True, positions=1024),
+    "large": _Dial(width=640, blocks=4, attention=True, positions=1024),
+}
+
+
+class UNet(Network):
+    """U-Net (Ronneberger et al. 2015) with a patch stem, adaptive norms and attention at the coarsest level.
+
+        stem      patches -> convolution -> finest level
+        down      per level: blocks, keep, fold 2 x 2 positions into one
+        coarsest  twice the blocks, attention in the middle of each pair except in tiny networks
+        up        per level: unfold, add what was kept, blocks
+        head      adaptive norm -> convolution, zero at the start -> patches
+
+    Axes halve only while they are longer than half the longest, so a video of 16 frames keeps them all until its
+    pictures are as small. Edges are repeated up to a multiple of the total stride and cropped again, so any size
+    works, and sizes other than `space` may come to `forward`.
+
+    Arguments:
+        in_channels, out_channels, space: (B, in_channels, *space) -> (B, out_channels, *space), rank one to three.
+        size: the dial; tiny, small, base, large have about 0.7, 5, 30 and 120 million parameters.
+        patch: edge of the patches, one number or one per axis.
+        channels: width of each level, finest first; sets the number of levels.
+        blocks: blocks of two convolutions per level and direction.
+        attention: whether attention stands in the middle of each pair of blocks at the coarsest level.
+        heads: attention heads at the coarsest level, by default of 32 features or more.
+        embedding_width: width of the noise embedding and of the condition vector.
+
+    Raises:
+        ConfigError: a setting out of range, or heads that do not divide the coarsest width.
+    """
+
+    def __init__(
+        self,
+        *,
+        in_channels: int,
+        out_channels: int,
+        space: tuple[int, ...],
+        size: Size = "tiny",
+        patch: int | tuple[int, ...] | None = None,
+        channels: tuple[int, ...] | None = None,
+        blocks: int | None = None,
+        attention: bool | None = None,
+        heads: int | None = None,
+        embedding_width: int | None = None,
+    ) -> None:
+        super().__init__()
+        dial, rank = _DIAL[size], self.rank(space)
+        self.patch = patch_for(space, dial.positions, 16) if patch is None else patch_of(patch, rank)
+        strides = _strides(divide(space, self.patch), None if channels is None else len(channels))
+        widths = _widths(dial.width, len(strides) + 1) if channels is None else channels
+        if min(widths, default=0) < 1:
+            raise ConfigError(f"channels = {channels} does not fit: expected one or more widths of at least 1, finest first")
+        blocks = setting("blocks", blocks, dial.blocks)
+        attention = dial.attention if attention is None else attention
+        heads = setting("heads", heads, heads_for(widths[-1]))
+        width = self.embedding_width = setting("embedding_width", embedding_width, widths[-1])
+        self.patches = Patches(patch=self.patch, stride=multiply(self.patch, *strides))
+
+        self.embedding = NoiseEmbedding(width)
+        self.stem = Convolution(rank, in_channels * prod(self.patch), widths[0])
+        self.levels: nn.Module = Blocks(_coarsest(rank, widths[-1], blocks, attention, heads), widths[-1], width)
+        for fine, coarse, stride in zip(widths[-2::-1], widths[:0:-1], strides[::-1], strict=True):
+            self.levels = _Level(self.levels, fine, coarse, stride, blocks, width)
+        self.norm = Modulation(widths[0], width)
+        self.head = zeroed(Convolution(rank, widths[0], out_channels * prod(self.patch), bias=True))
+
+    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+        embedding = self.embedding(self.patches.levels(c_noise, x), vector)
+        h, = self.norm(self.levels(self.stem(self.patches.cut(x)), embedding), embedding)
+        return self.patches.join(self.head(h), x)
+
+    @classmethod
+    def example(cls) -> tuple[Self, tuple[int, ...]]:
+        network = cls(in_channels=2, out_channels=2, space=(6, 5), channels=(8, 16), attention=True, heads=2)
+        return network, (2, 2, 6, 5)
+
+
+class _Level(nn.Module):
+    """Blocks at one grid, around the coarser levels `inner`: (B, *grid, fine) to the same shape."""
+
+    def __init__(self, inner: nn.Module, fine: int, coarse: int, stride: Factors, blocks: int, embedding: int) -> None:
+        super().__init__()
+        self.stride = stride
+        branches = [[ConvolutionBranch(len(stride), fine) for _ in range(blocks)] for _ in range(2)]
+        self.down = Blocks(branches[0], fine, embedding)
+        self.fold = nn.Linear(fine * prod(stride), coarse, bias=False)
+        self.inner = inner
+        self.unfold = nn.Linear(coarse, fine * prod(stride), bias=False)
+        self.up = Blocks(branches[1], fine, embedding)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        kept = self.down(x, embedding)
+        h = self.inner(self.fold(space_to_depth(kept, self.stride)), cell_means(embedding, self.stride))
+        y: Tensor = self.up(kept + depth_to_space(self.unfold(h), self.stride), embedding)
+        return y
+
+
+def _coarsest(rank: int, width: int, blocks: int, attention: bool, heads: int) -> Iterator[nn.Module]:
+    for _ in range(blocks):
+        yield ConvolutionBranch(rank, width)
+        if attention:
+            yield SelfAttention(rank, width, heads)
+        yield ConvolutionBranch(rank, width)
+
+
+def _strides(grid: Sequence[int], levels: int | None) -> list[Factors]:
+    """One halving per step down: to `levels` levels, or at least once and until the grid is small enough."""
+    strides: list[Factors] = []
+    while len(strides) + 1 < levels if levels is not None else prod(grid) > (COARSEST if strides else 1):
+        strides.append(halving(grid))
+        grid = divide(grid, strides[-1])
+    return strides
+
+
+def _widths(coarsest: int, levels: int) -> tuple[int, ...]:
+    """Half the width on each finer level, but not under a quarter of the coarsest."""
+    return tuple(coarsest // min(4, 2 ** (levels - 1 - level)) for level in range(levels))
