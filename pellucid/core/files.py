@@ -1,8 +1,9 @@
-"""Writing so that a reader meets the old content or the new, never half of it, even after a crash."""
+"""Files: written so that a reader meets the old content or the new, never half of it, even after a crash; and hashed."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import file_digest
 from pathlib import Path
 from secrets import token_hex
 from shutil import rmtree
@@ -55,6 +56,12 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         finally:
             rmtree(temporary, ignore_errors=True)
             rmtree(old, ignore_errors=True)
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's content, read in pieces, as hexadecimal digits."""
+    with path.open("rb") as stream:
+        return file_digest(stream, "sha256").hexdigest()
 
 
 def _beside(path: Path) -> Path:

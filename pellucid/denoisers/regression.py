@@ -63,9 +63,10 @@ class Regression(Denoiser):
         return output
 
     def null(self, cond: Cond) -> Cond:
-        return {name: self._conditioner(name).null(len(value)) for name, value in cond.items()}
+        return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
 
-    def _conditioner(self, name: str) -> Conditioner:
+    def conditioner(self, name: str) -> Conditioner:
+        """The conditioner of this name, refused by name if there is none."""
         if name not in self.conditioners:
             known = nearest(name, self.conditioners.keys()) if len(self.conditioners) else "it was trained without any"
             raise UnsupportedError(f"The model has no condition '{name}': {known}")
@@ -76,10 +77,10 @@ class Regression(Denoiser):
     def _vector(self, cond: Cond | None, count: int) -> Tensor | None:
         """Sum of all conditions' vectors; a condition that is not asked for is null."""
         for name in cond or {}:
-            self._conditioner(name)
+            self.conditioner(name)
         total = None
         for name in self.conditioners:
-            conditioner = self._conditioner(name)
+            conditioner = self.conditioner(name)
             vector = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
             total = vector if total is None else total + vector
         return total

@@ -1,0 +1,146 @@
+"""A packed data set: every sample decoded once, of one shape, in files that are memory-mapped and read by index.
+
+    samples.npy     (N, C, *space) in the modality's storage type
+    labels.npy      (N,) int64, an index into the manifest's sorted label names, -1 where there is none
+    sources.jsonl   one line for each source file: path, size and SHA-256, or the reason why it was rejected
+    manifest.json   count, shape, label names, hashes, notes and the settings it was made with; written last
+
+A folder without a sound manifest is not a pack, so one that was interrupted is never taken for one.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.core.errors import DataError
+from pellucid.core.files import sha256
+from pellucid.core.items import Origin, Rejection
+
+VERSION = 1
+SAMPLES, LABELS, SOURCES, MANIFEST = "samples.npy", "labels.npy", "sources.jsonl", "manifest.json"
+FILES = (SAMPLES, LABELS, SOURCES)
+
+
+class Pack:
+    """A packed data set on disk. `pack[ids]` copies the wanted samples; the rest stays in the file.
+
+    Arguments:
+        folder: where it lies. Prefer `Pack.open`, which checks it.
+        manifest: the content of its manifest.
+    """
+
+    def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
+        self.folder = folder
+        self.manifest = manifest
+        self.label_names: tuple[str, ...] = tuple(manifest["label_names"])
+        self.samples: NDArray[Any] = np.load(folder / SAMPLES, mmap_mode="r", allow_pickle=False)
+        self.labels: NDArray[np.int64] = np.load(folder / LABELS, mmap_mode="r", allow_pickle=False)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """The pack in `folder`, checked against its manifest by size and header (by content: `verify`).
+
+        Raises:
+            DataError: no pack, one of another version, or a damaged one.
+        """
+        folder = Path(folder)
+        manifest = _manifest(folder)
+        try:
+            pack = cls(folder, manifest)
+            problem = pack._damage()
+        except (KeyError, TypeError, ValueError, OSError) as error:
+            raise DataError(f"The pack '{folder}' is damaged: {error}. Pack the data again.") from error
+        if problem:
+            raise DataError(f"The pack '{folder}' is damaged: {problem}. Pack the data again.")
+        return pack
+
+    @classmethod
+    def current(cls, folder: Path | str, settings: Mapping[str, Any], fingerprint: str) -> Self | None:
+        """The pack in `folder` if it is sound and was made from the same files with the same settings, else None."""
+        try:
+            pack = cls.open(folder)
+        except DataError:
+            return None
+        same = pack.manifest["settings"] == json.loads(json.dumps(settings))
+        return pack if same and pack.manifest["fingerprint"] == fingerprint else None
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, ids: NDArray[np.integer]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Samples (B, C, *space) and labels (B,) of the given ids (B,), as copies in memory."""
+        return self.samples[ids], self.labels[ids]
+
+    def __reduce__(self) -> tuple[Callable[[Path], "Pack"], tuple[Path]]:
+        return Pack.open, (self.folder,)  # a worker process maps the files, it is not sent them
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(C, *space) of one sample."""
+        return tuple(self.samples.shape[1:])
+
+    @property
+    def content(self) -> str:
+        """SHA-256 of samples, labels and label names: equal for equal data, whatever it was read from."""
+        return str(self.manifest["content"])
+
+    @property
+    def notes(self) -> dict[str, int]:
+        """What was chosen while reading, in words, and for how many source files."""
+        return dict(self.manifest["notes"])
+
+    def sources(self) -> Iterator[Origin | Rejection]:
+        """Every source file in the order of reading."""
+        with (self.folder / SOURCES).open(encoding="utf-8") as lines:
+            for line in lines:
+                facts = json.loads(line)
+                yield Rejection(**facts) if "reason" in facts else Origin(**facts | {"notes": tuple(facts["notes"])})
+
+    def rejections(self, most: int | None = None) -> list[Rejection]:
+        """The source files that were skipped, with reasons: all, or the first `most`."""
+        return list(islice((source for source in self.sources() if isinstance(source, Rejection)), most))
+
+    def label_counts(self) -> dict[str, int]:
+        """Samples of each label, in the order of `label_names`."""
+        counts = np.bincount(np.asarray(self.labels) + 1, minlength=len(self.label_names) + 1)[1:]
+        return dict(zip(self.label_names, map(int, counts), strict=True))
+
+    def verify(self) -> None:
+        """Reads every byte.
+
+        Raises:
+            DataError: a file is not what was written.
+        """
+        for name in FILES:
+            if sha256(self.folder / name) != self.manifest["files"][name]["sha256"]:
+                raise DataError(f"The pack '{self.folder}' is damaged: the content of {name} changed. Pack the data again.")
+
+    def _damage(self) -> str:
+        """What is wrong by size and shape, or nothing."""
+        for name in FILES:
+            size, expected = (self.folder / name).stat().st_size, self.manifest["files"][name]["size"]
+            if size != expected:
+                return f"{name} has {size} bytes, expected {expected}"
+        count, shape = self.manifest["count"], self.manifest["shape"]
+        if [*self.samples.shape] != [count, *shape] or self.labels.shape != (count,):
+            return f"its arrays are not the {count} samples of shape {tuple(shape)} that the manifest says"
+        return ""
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise DataError(f"'{folder}' is not a packed data set: it has no {MANIFEST}. `pellucid data pack` makes one.")
+    try:
+        manifest = json.loads(path.read_bytes())
+        version = manifest["pack"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f"'{path}' is not the manifest of a packed data set. Pack the data again.") from error
+    if version != VERSION:
+        raise DataError(f"'{folder}' is a pack of version {version}, expected {VERSION}. Pack the data again.")
+    return dict(manifest)

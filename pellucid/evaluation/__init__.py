@@ -1,0 +1,9 @@
+"""Evaluation: networks whose features the metrics compare, and the report of a run. Network: one file, one line here."""
+
+from pellucid.core.registry import Registry
+
+features = Registry("feature network", __name__, {
+    "fashion": "fashion.FashionFeatures",
+})
+
+__getattr__, __dir__, __all__ = features.module_interface()

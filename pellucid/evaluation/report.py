@@ -1,0 +1,189 @@
+"""The report of a run: one HTML file that needs nothing else, neither a network nor a script, from what lies in its folder.
+
+Read, each if it is there: `log.jsonl`, `config.toml`, `summary.json`, `pictures/`, the size of `model.safetensors`. Every
+text from the run is escaped, and the page forbids itself all sources but its own (Content-Security-Policy).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.core.errors import UserError
+from pellucid.core.files import atomic_write
+from pellucid.evaluation.curves import metric_curves, metric_name, metrics_of, training_curves
+from pellucid.evaluation.gallery import gallery
+from pellucid.evaluation.history import History, number
+from pellucid.evaluation.markup import Markup, join, tag
+from pellucid.evaluation.style import STYLE
+from pellucid.evaluation.wording import duration, figure, short, size
+
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+
+
+def write_report(run: Path) -> Path:
+    """Writes RUN/report.html and returns its path.
+
+    Raises:
+        UserError: `run` is not a folder, or cannot be written to.
+    """
+    run = Path(run)
+    if not run.is_dir():
+        raise UserError(f"No run folder '{run}': expected the folder that `pellucid train --out` made")
+    history, summary = History.read(run / "log.jsonl"), _summary(run / "summary.json")
+    body = tag(
+        "body",
+        _opening(run, history, summary),
+        *gallery(run / "pictures"),
+        _metrics(history),
+        _section("Over training", *_charts(metric_curves(history))),
+        _section("Training", *_charts(training_curves(history))),
+        *(_table(name, summary.get(name)) for name in ("data", "network", "hardware")),
+        _section("Repeat it", tag("pre", str(summary["command"]), class_="command") if "command" in summary else None),
+        _configuration(run / "config.toml"),
+        tag("footer", "Written by pellucid."),
+    )
+    page = join(Markup("<!doctype html>\n"), tag("html", _head(run), body, lang="en"), "\n")
+    with atomic_write(run / "report.html") as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="replace")  # JSON may hold lone surrogates
+    return run / "report.html"
+
+
+def _head(run: Path) -> Markup:
+    return tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("title", f"{run.resolve().name} · pellucid"),
+        tag("style", STYLE),
+    )
+
+
+def _opening(run: Path, history: History, summary: Mapping[str, Any]) -> Markup:
+    sentence, alarm = verdict(history)
+    facts = [tag("div", tag("dt", name), tag("dd", value)) for name, value in _facts(run, history, summary)]
+    return tag(
+        "header",
+        tag("h1", run.resolve().name),
+        tag("p", sentence, class_="verdict alarm" if alarm else "verdict"),
+        tag("dl", *facts, class_="facts") if facts else None,
+    )
+
+
+def verdict(history: History) -> tuple[str, bool]:
+    """The run in one sentence, and whether that is an alarm."""
+    samples, loss = history.column("train", "samples"), history.column("train", "loss")
+    effort = f"after {figure(samples[-1])} samples in {duration(history.seconds)}" if len(samples) else "so far"
+    finite = np.flatnonzero(np.isfinite(loss))
+    if len(loss) and not np.isfinite(loss[-1]):
+        since = samples[finite[-1] + 1] if len(finite) else samples[0]
+        return f"Training diverged: the loss is not a finite number from {figure(since)} samples on.", True
+    for event in reversed(history.kind("evaluation")):
+        for key, metric in metrics_of(event).items():
+            if np.isfinite(number(metric.get("value"))):
+                return f"{metric_name(key)} {_with_floor(metric)} {effort}.", False
+    if len(finite):
+        return f"Loss {figure(loss[finite[-max(1, len(loss) // 25):]].mean())} {effort}.", False
+    return "Nothing has been logged yet.", False
+
+
+def _with_floor(metric: Mapping[str, Any]) -> str:
+    value, floor = number(metric.get("value")), number(metric.get("floor"))
+    return figure(value) + (f" (real against real: {figure(floor)})" if np.isfinite(floor) else "")
+
+
+def _facts(run: Path, history: History, summary: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    samples, speed = history.column("train", "samples"), history.column("train", "samples_per_second")
+    planned = history.column("plan", "minutes")
+    parameters = number(_mapping(summary.get("network")).get("parameters"))
+    if len(samples):
+        yield "Status", "finished" if history.ended else "running or stopped"
+        yield "Samples seen", short(samples[-1])
+        yield "Time", duration(history.seconds)
+    if np.isfinite(planned[-1:]).any():
+        yield "Planned", duration(60 * planned[-1])
+    if np.isfinite(speed).any():
+        yield "Speed", f"{figure(float(np.nanmedian(speed)))} samples/s"
+    if np.isfinite(parameters):
+        yield "Parameters", short(parameters)
+    if (run / "model.safetensors").is_file():
+        yield "Model file", size((run / "model.safetensors").stat().st_size)
+
+
+def _metrics(history: History) -> Markup | None:
+    """The last measurement of each metric."""
+    latest = {
+        key: (number(event.get("samples")), metric)
+        for event in history.kind("evaluation") for key, metric in metrics_of(event).items()
+    }
+    if not latest:
+        return None
+    head = (tag("th", name, scope="col") for name in ("Metric", "Value", "Interval", "Floor", "N", "Seen"))
+    rows = (_metric_row(key, samples, metric) for key, (samples, metric) in latest.items())
+    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="figures")
+    note = (
+        "Interval: confidence interval. Floor: real data against real data, what a perfect model would reach. "
+        "N: samples measured. Seen: samples seen in training by then."
+    )
+    return _section("Metrics", tag("div", table, class_="wide"), tag("p", note, class_="note"))
+
+
+def _metric_row(key: str, samples: float, metric: Mapping[str, Any]) -> Markup:
+    value, low, high, floor, n = (number(metric.get(name)) for name in ("value", "low", "high", "floor", "n"))
+    interval = f"{figure(low)} to {figure(high)}" if np.isfinite([low, high]).all() else "–"
+    plain = (interval, figure(floor), figure(n), short(samples) if np.isfinite(samples) else "–")
+    return tag(
+        "tr",
+        tag("th", metric_name(key), scope="row"),
+        tag("td", figure(value), class_="value"),
+        *(tag("td", text) for text in plain),
+    )
+
+
+def _charts(figures: list[Markup]) -> list[Markup]:
+    return [tag("div", *figures, class_="charts")] if figures else []
+
+
+def _section(title: str, *content: Markup | None) -> Markup | None:
+    return tag("section", tag("h2", title), *content) if any(content) else None
+
+
+def _table(title: str, values: object) -> Markup | None:
+    rows = [
+        tag("tr", tag("th", str(key).replace("_", " "), scope="row"), tag("td", _told(value)))
+        for key, value in _mapping(values).items()
+    ]
+    return _section(title.capitalize(), tag("table", tag("tbody", *rows), class_="summary")) if rows else None
+
+
+def _told(value: object) -> str:
+    """A JSON value in words: lists and mappings on one line."""
+    if isinstance(value, dict):
+        return " · ".join(f"{key} {_told(inner)}" for key, inner in value.items())
+    if isinstance(value, list):
+        return ", ".join(_told(inner) for inner in value)
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "–"}[value]
+    return figure(number(value), 4) if isinstance(value, int | float) else str(value)
+
+
+def _configuration(path: Path) -> Markup | None:
+    if not path.is_file():
+        return None
+    text = path.read_text(encoding="utf-8", errors="replace")
+    return tag("details", tag("summary", "Configuration"), tag("pre", text.strip()))
+
+
+def _summary(path: Path) -> Mapping[str, Any]:
+    """What the run says of itself; nothing where the file is missing or not JSON."""
+    try:
+        return _mapping(json.loads(path.read_text(encoding="utf-8", errors="replace")))
+    except (OSError, ValueError, RecursionError):
+        return {}
+
+
+def _mapping(value: object) -> Mapping[str, Any]:
+    return value if isinstance(value, dict) else {}

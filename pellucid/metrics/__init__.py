@@ -1,0 +1,14 @@
+"""Metrics: features or labels in, numbers out, each with its interval, its floor and its N. One file each, one line here."""
+
+from pellucid.core.registry import Registry
+
+metrics = Registry("metric", __name__, {
+    "frechet": "frechet.Frechet",
+    "kernel": "kernel.Kernel",
+})
+
+shares = Registry("share", __name__, {
+    "agreement": "agreement.agreement",
+})
+
+__getattr__, __dir__, __all__ = metrics.module_interface()

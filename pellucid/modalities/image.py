@@ -1,0 +1,118 @@
+"""Pictures: read from arrays and folders, shown as files, contact sheets and moving pictures."""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image as Pillow
+from torch import Tensor
+
+from pellucid.core.errors import DataError, UserError
+from pellucid.core.files import atomic_write
+from pellucid.core.items import Record
+from pellucid.modalities.animation import save_journey
+from pellucid.modalities.array_pictures import read_array
+from pellucid.modalities.beside import IDX_NAME, ArrayPair, is_array
+from pellucid.modalities.canvas import as_picture
+from pellucid.modalities.modality import Modality
+from pellucid.modalities.pictures import is_picture, read_pictures
+from pellucid.modalities.sheet import sheet
+from pellucid.modalities.walk import walk
+
+GLANCE = 1000  # files that are looked at before a folder is given up
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image(Modality):
+    """Pictures (C, H, W): bytes when packed, [-1, 1] for the model, black at -1.
+
+    Read from IDX files, .npy and .npz arrays, each with labels beside it, or a folder of pictures with sub-folders as
+    labels. `size` is the side of a square; without it pictures of one size up to 64 x 64 stay as they are.
+    """
+
+    sampler: ClassVar[str] = "ddim"
+    steps: ClassVar[int] = 50
+    metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel", "precision_recall", "nearest")
+    storage: ClassVar[str] = "uint8"
+
+    def recognises(self, path: Path) -> bool:
+        if not path.is_dir():
+            return path.is_file() and (is_array(path) or is_picture(path))
+        found = islice(walk(path), GLANCE)
+        return any(isinstance(file, Path) and (is_array(file) or is_picture(file)) for file in found)
+
+    def files(self, path: Path) -> Iterator[Path]:
+        pair = _array_of(path)
+        if pair:
+            yield from pair.files()
+        else:
+            yield from (found for found in (walk(path) if path.is_dir() else [path]) if isinstance(found, Path))
+
+    def read(
+        self, path: Path, *, size: int | None = None, channels: int | None = None, labels: bool = True
+    ) -> Iterator[Record]:
+        pair = _array_of(path)
+        if pair:
+            yield from read_array(pair, size=size, channels=channels, labels=labels)
+        else:
+            yield from read_pictures(path, size=size, channels=channels, labels=labels)
+
+    def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
+        x = stored.float() if isinstance(stored, Tensor) else torch.from_numpy(stored.astype(np.float32))
+        return x / 127.5 - 1
+
+    def encode(self, x: Tensor) -> NDArray[np.uint8]:
+        levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)  # rounds half to even
+        return np.asarray(levels.to(torch.uint8).cpu().numpy())
+
+    def write(self, samples: Tensor, path: Path, *, labels: Sequence[str | None] | None = None) -> list[Path]:
+        """A name with a picture's suffix gets a contact sheet, or the picture itself if there is only one; `.npy` gets
+        the bytes (B, C, H, W); any other name is a folder for 000000.png, 000001.png, ... and, with labels, metadata.jsonl.
+        """
+        if not len(samples):
+            raise UserError("There are no samples to write.")
+        if path.suffix.lower() == ".npy":
+            with atomic_write(path) as temporary:
+                np.save(temporary, self.encode(samples))
+            return [path]
+        if is_picture(path):
+            pictures = self.encode(samples)
+            _save(as_picture(pictures[0]) if len(pictures) == 1 else sheet(list(pictures), labels=labels), path)
+            return [path]
+        written = [path / f"{index:06d}.png" for index in range(len(samples))]
+        for sample, file in zip(samples, written, strict=True):
+            _save(as_picture(self.encode(sample)), file)
+        if labels is not None:
+            facts = zip(written, labels, strict=True)
+            lines = [json.dumps({"file_name": file.name, "label": label}, ensure_ascii=False) for file, label in facts]
+            with atomic_write(path / "metadata.jsonl") as temporary:
+                temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+            written.append(path / "metadata.jsonl")
+        return written
+
+    def journey(self, frames: Sequence[Tensor], path: Path) -> None:
+        save_journey([list(self.encode(frame)) for frame in frames], path)
+
+
+def _save(picture: Pillow.Image, path: Path) -> None:
+    with atomic_write(path) as temporary:  # `lossless` is WebP's, `quality` JPEG's; each format ignores the other's
+        picture.save(temporary, quality=95, lossless=True)
+
+
+def _array_of(path: Path) -> ArrayPair | None:
+    """The array that `path` stands for; None when it is pictures, which a folder's .npy files then only accompany."""
+    if not path.exists():
+        close = get_close_matches(path.name, [entry.name for entry in path.parent.glob("*")], n=1)
+        raise DataError(f"There is no '{path}'." + (f" Did you mean '{path.with_name(close[0])}'?" if close else ""))
+    if path.is_dir() and not any(IDX_NAME.search(entry.name) for entry in path.iterdir()):
+        found = islice(walk(path), GLANCE)
+        if any(isinstance(file, Path) and is_picture(file) for file in found):
+            return None
+    return ArrayPair.find(path)

@@ -1,0 +1,46 @@
+"""Many pictures as one: contact sheets, large enough to be looked at."""
+
+from collections.abc import Sequence
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pellucid.modalities.canvas import as_picture
+
+TILE = 96  # pixels to which a small picture is enlarged, about
+LARGEST = 4096  # side up to which a sheet is enlarged
+CAPTION = 16  # pixels under each picture, when there are labels
+INK, PAPER = "black", "white"
+
+
+def sheet(
+    pictures: Sequence[NDArray[np.uint8]], *, columns: int | None = None, labels: Sequence[str | None] | None = None
+) -> Image.Image:
+    """Pictures (C, H, W) side by side, row by row, on white; each pixel of a small one becomes a square of pixels.
+
+    Arguments:
+        columns: pictures in a row; None makes the sheet about square.
+        labels: a caption for each picture.
+
+    Raises:
+        DataError: pictures with other than 1, 3 or 4 channels.
+    """
+    columns = columns or ceil(sqrt(len(pictures)))
+    rows = ceil(len(pictures) / columns)
+    channels, height, width = pictures[0].shape
+    scale = max(1, min(round(TILE / max(height, width)), LARGEST // (max(rows * height, columns * width))))
+    gap = scale * max(1, height // 32)
+    step_x, step_y = scale * width + gap, scale * height + gap + (CAPTION if labels else 0)
+    size = columns * step_x + gap, rows * step_y + gap
+    whole = Image.new("L" if channels == 1 else "RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(CAPTION - 5)
+    for index, data in enumerate(pictures):
+        left, top = gap + index % columns * step_x, gap + index // columns * step_y
+        picture = as_picture(data)
+        whole.paste(picture.resize((scale * width, scale * height), Image.Resampling.NEAREST), (left, top))
+        if labels and (label := labels[index]):
+            middle = left + scale * width // 2
+            draw.text((middle, top + scale * height + 1), label, fill=INK, font=font, anchor="ma")
+    return whole

@@ -1,0 +1,49 @@
+"""The files of a folder, in an order that depends on their names alone; links are not followed out of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pellucid.core.items import Rejection
+
+COMPANIONS = frozenset({"labels.txt", "metadata.jsonl", "metadata.csv", "Thumbs.db"})
+"""Files that belong to a data set without being samples."""
+
+
+def walk(folder: Path) -> Iterator[Path | Rejection]:
+    """Every file below `folder`, but for hidden ones and companions; a rejection for what is not a plain file in it.
+
+    Memory grows with the names of one folder at a time.
+    """
+    root = folder.resolve()
+    waiting = [""]
+    while waiting:
+        source = waiting.pop()
+        path = folder / source
+        if source and path.is_symlink() and not _stays(path, root):
+            yield Rejection(source=shown(source), reason="a link that leads out of the folder, or in a circle")
+        elif path.is_dir():
+            try:
+                names = sorted((entry.name for entry in path.iterdir()), reverse=True)
+            except OSError as error:
+                yield Rejection(source=shown(source), reason=f"a folder that cannot be opened: {error.strerror}")
+                continue
+            kept = (name for name in names if not name.startswith(".") and name not in COMPANIONS)
+            waiting.extend(f"{source}/{name}" if source else name for name in kept)
+        elif path.is_file():
+            yield path
+        else:
+            yield Rejection(source=shown(source), reason="not a regular file")
+
+
+def shown(source: str) -> str:
+    """A name as valid text, whatever bytes it has on the disk."""
+    return source.encode("utf-8", "replace").decode("utf-8")
+
+
+def _stays(link: Path, root: Path) -> bool:
+    """Whether a link ends at a file inside; linked folders may run in circles and are left out."""
+    try:
+        target = link.resolve(strict=True)
+    except (OSError, RuntimeError):
+        return False
+    return target.is_relative_to(root) and target.is_file()

@@ -1,0 +1,75 @@
+"""From a configuration and the facts of the data to the parts of a model."""
+
+from math import inf
+from typing import Any
+
+from pellucid.codecs import codecs
+from pellucid.codecs.codec import Codec
+from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.label import Label
+from pellucid.core.config import build
+from pellucid.core.errors import ConfigError
+from pellucid.denoisers import denoisers
+from pellucid.denoisers.denoiser import Denoiser
+from pellucid.guidance.classifier_free import ClassifierFree
+from pellucid.model.config import Facts, ModelConfig, Section
+from pellucid.networks import networks
+from pellucid.networks.network import Network
+from pellucid.processes import processes
+from pellucid.processes.process import Process
+from pellucid.samplers import grids, samplers
+from pellucid.samplers.grids import Grid
+from pellucid.samplers.sampler import Sampler
+from pellucid.schedules import schedules
+from pellucid.schedules.schedule import Schedule
+from pellucid.schedules.shifted import Shifted
+
+
+def assemble_process(config: ModelConfig) -> Process:
+    """The process with its schedule."""
+    section = {key: value for key, value in config.schedule.items() if key != "shift"}
+    schedule: Schedule = build(schedules, section)
+    if "shift" in config.schedule:
+        schedule = Shifted(base=schedule, shift=float(config.schedule["shift"]))
+    process: Process = build(processes, config.process, schedule=schedule)
+    return process
+
+
+def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
+    """The denoiser with a network for the codec's shape and a conditioner for the labels, if there are any."""
+    channels, *space = codec.latent_shape(facts.shape)
+    network: Network = build(networks, config.network, in_channels=channels, out_channels=channels, space=tuple(space))
+    conditioners: dict[str, Conditioner] = {}
+    if facts.labels:
+        conditioners["label"] = Label(names=facts.labels, width=network.embedding_width)
+    section = {"sigma_data": facts.std, **config.denoiser}
+    denoiser: Denoiser = build(
+        denoisers, section, process=assemble_process(config), network=network, conditioners=conditioners
+    )
+    return denoiser
+
+
+def assemble_codec(config: ModelConfig) -> Codec:
+    """The codec."""
+    codec: Codec = build(codecs, config.codec)
+    return codec
+
+
+def assemble_sampler(config: Section, schedule: Schedule) -> tuple[Sampler, Grid]:
+    """The sampler and grid of a `sampling` section: names, or sections with settings."""
+
+    def section(value: Any) -> Section:
+        return {"name": value} if isinstance(value, str) else dict(value)
+
+    return build(samplers, section(config["sampler"])), build(grids, section(config.get("grid") or schedule.grid))
+
+
+def guided(denoiser: Denoiser, config: Section) -> Denoiser:
+    """The denoiser under the classifier-free guidance of a `sampling` section; a weight of 1 leaves it as it is."""
+    weight = float(config.get("guidance", 1.0))
+    if weight == 1:
+        return denoiser
+    low, high = config.get("guidance_interval", (-inf, inf))
+    if not low < high:
+        raise ConfigError(f"guidance_interval = ({low}, {high}): expected two values of log-SNR, the lower first")
+    return ClassifierFree(denoiser, weight, low=float(low), high=float(high))

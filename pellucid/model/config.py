@@ -1,0 +1,36 @@
+"""What a model is made of, as read from a configuration file or from a model file's metadata."""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+Section = dict[str, Any]
+"""`name` and keyword arguments of one part; see `core.config.build`."""
+
+
+class ModelConfig(BaseModel):
+    """One section for each part, by its registry's name. `shift` is a key of any schedule: see `schedules.Shifted`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    modality: Section = {"name": "image"}
+    schedule: Section = {"name": "rectified"}
+    process: Section = {"name": "gaussian"}
+    network: Section = {"name": "unet", "size": "tiny"}
+    denoiser: Section = {"name": "regression"}
+    codec: Section = {"name": "identity"}
+    sampling: Section = {}
+
+
+class Facts(BaseModel):
+    """What the data decided: stored with the model, not set by the user.
+
+    shape is (C, *space) of a sample; labels the class names; mean and std are over all values in the model's range.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    shape: tuple[int, ...]
+    labels: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 0.5

@@ -1,0 +1,66 @@
+"""The model file: one safetensors file, configuration and card in its metadata. No pickle is ever read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pellucid.core.config import explain
+from pellucid.core.errors import ModelError
+from pellucid.core.files import atomic_write
+from pellucid.model.config import Facts, ModelConfig
+
+FORMAT = "pellucid-model-1"
+NAME = "model.safetensors"
+
+
+def write_model(
+    path: Path | str, config: ModelConfig, facts: Facts, card: dict[str, Any], tensors: dict[str, Tensor]
+) -> None:
+    """Write a model file, whole or not at all. `path` may be a folder."""
+    target = Path(path)
+    metadata = {
+        "format": FORMAT,
+        "config": config.model_dump_json(),
+        "facts": facts.model_dump_json(),
+        "card": json.dumps(card, ensure_ascii=False),
+    }
+    with atomic_write(target / NAME if target.is_dir() else target) as temporary:
+        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+
+
+def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], dict[str, Tensor]]:
+    """(config, facts, card, tensors) of a model file or of a run folder that holds one.
+
+    Raises:
+        ModelError: no such file, not a model of ours, or damaged.
+    """
+    file = _find(Path(path))
+    try:
+        with safe_open(file, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                came = metadata.get("format", "no format entry")
+                raise ModelError(f"'{file}' is a safetensors file but not a pellucid model: {came}, expected {FORMAT}")
+            config = ModelConfig.model_validate_json(metadata["config"])
+            facts = Facts.model_validate_json(metadata["facts"])
+            card = json.loads(metadata.get("card", "{}"))
+            return config, facts, card, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except ValidationError as error:
+        raise ModelError(f"'{file}' was made by another version: {explain(error)}") from None
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"'{file}' is not a readable safetensors file: {error}. It may be cut short") from None
+
+
+def _find(path: Path) -> Path:
+    if path.is_file():
+        return path
+    if (path / NAME).is_file():
+        return path / NAME
+    if path.is_dir():
+        raise ModelError(f"'{path}' holds no {NAME}: is it a run folder, and has its training saved a model yet?")
+    raise ModelError(f"There is no model '{path}': expected a run folder or a .safetensors file")

@@ -1,0 +1,203 @@
+"""A model: everything that is needed to sample, in one object and one file."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+
+from pellucid.codecs.codec import Codec
+from pellucid.core.config import build
+from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.random import Key, Keyed
+from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.regression import Regression
+from pellucid.modalities import modalities
+from pellucid.modalities.modality import Modality
+from pellucid.model.assemble import assemble_codec, assemble_denoiser, assemble_sampler, guided
+from pellucid.model.config import Facts, ModelConfig
+from pellucid.model.files import read_model, write_model
+from pellucid.model.samples import Samples
+from pellucid.networks.initialise import initialise
+from pellucid.samplers.sampler import Progress
+
+JOURNEY_SAMPLES = 16
+"""How many of the samples a journey follows."""
+
+
+@dataclass(eq=False)
+class Model:
+    """Configuration, denoiser, codec and modality. `load` one, or let `train` make it.
+
+    Attributes:
+        config: what it is made of.
+        facts: what its training data decided.
+        card: what is known of its training: data, samples seen, loss, date.
+    """
+
+    config: ModelConfig
+    facts: Facts
+    denoiser: Denoiser
+    codec: Codec
+    modality: Modality
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def create(cls, config: ModelConfig, facts: Facts, seed: int = 0) -> Self:
+        """A model with starting weights that depend on the seed alone."""
+        codec = assemble_codec(config)
+        denoiser = assemble_denoiser(config, facts, codec)
+        initialise(denoiser, Key(seed, "init"))
+        return cls(config, facts, denoiser, codec, build(modalities, config.modality))
+
+    @classmethod
+    def load(cls, path: Path | str, device: str = "cpu") -> Self:
+        """From a run folder or a model file.
+
+        Raises:
+            ModelError: there is none, or it is damaged.
+        """
+        config, facts, card, tensors = read_model(path)
+        model = cls.create(config, facts)
+        model.card = card
+        model.load_tensors(tensors)
+        model.denoiser.to(device).eval().requires_grad_(False)
+        return model
+
+    def save(self, path: Path | str) -> None:
+        """To one safetensors file, written whole or not at all."""
+        write_model(path, self.config, self.facts, self.card, self.tensors())
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All weights by the names that they have in the file."""
+        parts = {"denoiser": self.denoiser, "codec": self.codec}
+        return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+
+    def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
+        """Weights from a file's tensors; all must be there and of the right shape."""
+        for part, module in (("denoiser", self.denoiser), ("codec", self.codec)):
+            prefix = f"{part}."
+            state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+            module.load_state_dict(state)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return next((p.device for p in self.denoiser.parameters()), torch.device("cpu"))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights."""
+        return next((p.dtype for p in self.denoiser.parameters()), torch.float32)
+
+    def sampling(self, **settings: Any) -> dict[str, Any]:
+        """The defaults of sampling, from the modality and the model, under `settings` that are not None."""
+        defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0}
+        given = {key: value for key, value in settings.items() if value is not None}
+        return {**defaults, **self.config.sampling, **given}
+
+    def sample(
+        self,
+        n: int,
+        *,
+        label: Any = None,
+        sampler: str | Mapping[str, Any] | None = None,
+        steps: int | None = None,
+        guidance: float | None = None,
+        guidance_interval: tuple[float, float] | None = None,
+        grid: str | Mapping[str, Any] | None = None,
+        seed: int = 0,
+        batch: int = 64,
+        journey: bool = False,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Samples:
+        """Generate `n` samples.
+
+        Arguments:
+            label: a class name or index, a list of them that is repeated, "all" for each in turn, or None for any.
+            sampler, grid: a registered name, or a mapping with `name` and settings.
+            steps: intervals of the grid; what it costs in network calls is in the result's `nfe`.
+            guidance: weight of classifier-free guidance; 1 is off.
+            guidance_interval: log-SNR between which guidance acts.
+            seed: sample i depends on (seed, i) alone, not on `n` or `batch`.
+            batch: how many are made at once.
+            journey: keep the first samples at every step.
+            progress: called with (steps done, steps in all) over all batches.
+
+        Raises:
+            UserError: an unknown name, a value out of range, or parts that cannot work together.
+        """
+        if n < 1 or batch < 1:
+            raise ConfigError(f"n = {n}, batch = {batch}: expected 1 or more")
+        config = self.sampling(
+            sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, grid=grid
+        )
+        cond, names = self._condition(label, n)
+        if cond is None and float(config["guidance"]) != 1:
+            config["guidance"] = 1.0 if guidance is None else _refuse_guidance(guidance)
+        start, ticks = perf_counter(), int(config["steps"])
+        total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
+        for first in range(0, n, batch):
+            ids = range(first, min(first + batch, n))
+            part = {name: value[first : first + len(ids)] for name, value in cond.items()} if cond else None
+
+            def report(now: Progress, first: int = first) -> None:
+                nonlocal nfe
+                nfe = now.nfe
+                if journey and first == 0:
+                    frames.append(self._frame(now.x, now.t))
+                if progress is not None:
+                    progress(first // batch * ticks + now.step, total)
+
+            pieces.append(self._run(config, ids, seed, part, report, frames if journey and first == 0 else None))
+        return Samples(
+            data=torch.cat(pieces), modality=self.modality, labels=names, seed=seed, nfe=nfe,
+            seconds=perf_counter() - start, journey=frames,
+        )  # fmt: skip
+
+    def _run(
+        self,
+        config: Mapping[str, Any],
+        ids: range,
+        seed: int,
+        cond: Cond | None,
+        callback: Callable[[Progress], None],
+        frames: list[Tensor] | None,
+    ) -> Tensor:
+        process = self.denoiser.process
+        sampler, grid = assemble_sampler(dict(config), process.schedule)
+        times = torch.unique(process.snap(grid(process.schedule, int(config["steps"])))).flip(0)
+        draws = Keyed(seed, list(ids))
+        shape = self.codec.latent_shape(self.facts.shape)
+        eps = process.noise(draws, "prior", 0, shape, times[0])
+        x = process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
+        if frames is not None:
+            frames.append(self._frame(x, float(times[0])))
+        denoiser = guided(self.denoiser, dict(config))
+        with torch.no_grad():
+            x = sampler.sample(denoiser, x, times, draws=draws, cond=cond, callback=callback)
+            decoded: Tensor = self.codec.decode(x).float().cpu()
+        return decoded
+
+    def _frame(self, x: Tensor, t: float) -> Tensor:
+        """The first samples at time t as data, scaled to about unit size."""
+        time = torch.tensor(t, dtype=torch.float64)
+        size = torch.hypot(self.denoiser.process.schedule.alpha(time), self.denoiser.process.schedule.sigma(time))
+        shown: Tensor = self.codec.decode(x[:JOURNEY_SAMPLES] / max(1.0, float(size))).float().cpu()
+        return shown
+
+    def _condition(self, label: Any, n: int) -> tuple[Cond | None, tuple[str, ...] | None]:
+        """`cond` for n samples and the names asked for."""
+        if label is None:
+            return None, None
+        if not self.facts.labels or not isinstance(self.denoiser, Regression):
+            raise UnsupportedError(f"Label '{label}' was asked for, but the model was trained without labels")
+        value = self.denoiser.conditioner("label").parse(label, n)
+        return {"label": value}, tuple(self.facts.labels[i] for i in value.tolist())
+
+
+def _refuse_guidance(guidance: float) -> float:
+    raise ConfigError(f"guidance = {guidance:g} needs something to be guided to: give a label, or set guidance = 1 (off)")

@@ -1,0 +1,76 @@
+"""Batches as a function of the position in training: nothing is remembered, so any of them can be made again."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.codecs.codec import Codec
+from pellucid.core.random import Draws, Keyed
+from pellucid.data.order import stream
+from pellucid.data.pack import Pack
+from pellucid.losses.times import Times
+from pellucid.modalities.modality import Modality
+from pellucid.processes.process import Process
+
+
+@dataclass(frozen=True)
+class Batch:
+    """x0, eps (B, C, *space); t (B,) float64; cond as the conditioners take it; ids (B,) of the samples in the pack."""
+
+    x0: Tensor
+    t: Tensor
+    eps: Tensor
+    cond: dict[str, Tensor]
+    ids: NDArray[np.int64]
+
+    def split(self, size: int) -> list["Batch"]:
+        """Consecutive parts of at most `size` samples."""
+        return [
+            Batch(
+                self.x0[i : i + size], self.t[i : i + size], self.eps[i : i + size],
+                {name: value[i : i + size] for name, value in self.cond.items()}, self.ids[i : i + size],
+            )
+            for i in range(0, len(self.ids), size)
+        ]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Batches:
+    """`batches(start, n)`: what training sees at positions start .. start + n - 1 of its stream of samples.
+
+    Noise and condition dropout are keyed by (seed, sample, epoch), times by position, so neither the size of a batch nor
+    the number of machines changes what a sample is trained with.
+    """
+
+    pack: Pack
+    modality: Modality
+    codec: Codec
+    process: Process
+    times: Times
+    seed: int
+    labelled: bool
+    drop_condition: float
+    device: torch.device
+    dtype: torch.dtype
+
+    def __call__(self, start: int, n: int) -> Batch:
+        positions = np.arange(start, start + n, dtype=np.int64)
+        ids = stream(self.seed, len(self.pack), start, n)
+        stored, labels = self.pack[ids]
+        with torch.no_grad():
+            x0 = self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))
+        t = self.process.snap(self.times.draw(self.seed, positions, self.process.schedule))
+        epochs = positions // len(self.pack)
+        eps, dropped = [], []
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            here = epochs == epoch
+            draws: Draws = Keyed(self.seed, ids[here])
+            eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
+            dropped.append(draws.uniform("drop condition", epoch, ()) < self.drop_condition)
+        cond = {}
+        if self.labelled:
+            cond["label"] = torch.where(torch.cat(dropped), -1, torch.from_numpy(labels))
+        return Batch(x0, t, torch.cat(eps).to(x0), cond, ids)

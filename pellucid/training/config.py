@@ -1,0 +1,137 @@
+"""Everything that determines a run, as it stands in RUN/config.toml: that file alone reproduces the run."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from pellucid.core.config import explain
+from pellucid.core.errors import ConfigError, nearest
+from pellucid.core.files import atomic_write
+from pellucid.model.config import ModelConfig, Section
+
+NAME = "config.toml"
+
+
+class DataConfig(BaseModel):
+    """What is read. `size` is the side in pixels (None: as the data is); `condition` what samples are conditioned on."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    path: str = ""
+    size: int | None = Field(None, ge=1)
+    channels: int | None = Field(None, ge=1)
+    condition: Literal["auto", "none", "label"] = "auto"
+
+
+class LossConfig(BaseModel):
+    """The weighting of noise levels, how they are drawn, and how often a condition is dropped for guidance."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    weighting: Section = {"name": "none"}
+    times: Section = {"name": "logit_normal"}
+    drop_condition: float = Field(0.1, ge=0, lt=1)
+
+
+class TrainingConfig(BaseModel):
+    """How long and in what steps. Lengths count samples seen; `minutes` fixes `samples` after measuring the speed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    samples: int | None = Field(None, ge=1)
+    minutes: float | None = Field(None, gt=0)
+    batch: int = Field(64, ge=1)
+    micro_batch: int | None = Field(None, ge=1)
+    warmup: int = Field(2048, ge=0)
+    decay: float = Field(0.5, ge=0, le=1)
+    clip: float = Field(1.0, gt=0)
+    precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
+    ema: tuple[float, ...] = (0.1,)
+    checkpoint_minutes: float = Field(2.0, gt=0)
+    checkpoint_samples: int | None = Field(None, ge=1)
+    keep_checkpoints: int = Field(2, ge=1)
+    log_samples: int = Field(1280, ge=1)
+
+
+class RunConfig(ModelConfig):
+    """The model's parts, the data, the loss, the optimiser and the course of training."""
+
+    seed: int = Field(0, ge=0, lt=2**64)
+    data: DataConfig = DataConfig()
+    loss: LossConfig = LossConfig()
+    optimiser: Section = Field(default={"name": "adamw"})
+    training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _batches_divide(self) -> "RunConfig":
+        micro, batch = self.training.micro_batch, self.training.batch
+        if micro is not None and batch % micro:
+            raise ValueError(f"training.micro_batch = {micro} must divide training.batch = {batch}")
+        return self
+
+    def model_part(self) -> ModelConfig:
+        """What goes into the model file."""
+        return ModelConfig(**{name: getattr(self, name) for name in ModelConfig.model_fields})
+
+    def save(self, path: Path) -> None:
+        """As TOML; settings that are not set are left out."""
+        with atomic_write(path) as temporary:
+            temporary.write_text(tomli_w.dumps(self.model_dump(exclude_none=True, mode="json")), encoding="utf-8")
+
+
+def load_config(path: Path) -> RunConfig:
+    """From a TOML file.
+
+    Raises:
+        ConfigError: no such file, not TOML, or a setting that does not hold.
+    """
+    try:
+        return parse_config(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise ConfigError(f"Cannot read the configuration '{path}': {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"'{path}' is not valid TOML: {error}") from None
+
+
+def parse_config(values: Mapping[str, Any]) -> RunConfig:
+    """From nested mappings, as read from TOML."""
+    for name in values:
+        if name not in RunConfig.model_fields:
+            raise ConfigError(f"Unknown section '{name}' of the configuration: {nearest(name, RunConfig.model_fields)}")
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(explain(error)) from None
+
+
+def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
+    """`config` with `--set key=value` applied: dotted keys, TOML values, bare words as strings.
+
+    A new `name` of a part starts from that part's own defaults.
+    """
+    values = config.model_dump(exclude_none=True)
+    for setting in settings:
+        key, equals, text = setting.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {setting}: expected key=value, such as optimiser.learning_rate=0.001")
+        *path, last = key.strip().split(".")
+        place = values
+        for part in path:
+            place = place.setdefault(part, {})
+            if not isinstance(place, dict):
+                raise ConfigError(f"--set {setting}: '{part}' is a value, not a section")
+        if last == "name" and place.get("name") != text.strip():
+            place.clear()
+        place[last] = _value(text.strip())
+    return parse_config(values)
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -1,0 +1,64 @@
+"""What went wrong when a loss or gradient is NaN or infinite: which tensor was first, on which samples, what to try."""
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.errors import DivergenceError
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.training.batches import Batch
+
+
+def diverged(loss: DenoisingLoss, batch: Batch, seen: int, learning_rate: float, gradient_norm: float) -> DivergenceError:
+    """The error to raise: runs the batch once more and watches every tensor."""
+    values, culprit = _first_bad(loss, batch)
+    rows = (~values.isfinite()).nonzero()[:, 0].tolist() if values.ndim else []
+    shown = rows[:8] or list(range(min(4, len(batch.ids))))
+    where = ", ".join(f"sample {int(batch.ids[i])} at t = {float(batch.t[i]):.4g}" for i in shown)
+    more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+    return DivergenceError(
+        f"Training met NaN or Inf after {seen} samples.\n"
+        f"  first bad tensor  {culprit}\n"
+        f"  gradient norm     {gradient_norm:.4g}\n"
+        f"  {'bad losses       ' if rows else 'in the batch     '} {where}{more}\n"
+        f"  learning rate     {learning_rate:.3g}\n"
+        f"What to try: {_advice(culprit, learning_rate)}. The last good checkpoint is intact: --resume goes on from it."
+    )
+
+
+def _first_bad(loss: DenoisingLoss, batch: Batch) -> tuple[Tensor, str]:
+    """Losses of the batch, and the name of the first tensor that is not finite in the order of computation."""
+    for name, tensor in (("data (x0)", batch.x0), ("noise (eps)", batch.eps)):
+        if not tensor.isfinite().all():
+            return tensor.flatten(1).sum(1), name
+    for name, parameter in loss.named_parameters():
+        if not parameter.isfinite().all():
+            return torch.zeros(()), f"weight {name}"
+    found: list[str] = []
+
+    def watch(name: str) -> object:
+        def hook(_module: nn.Module, _inputs: object, output: object) -> None:
+            if isinstance(output, Tensor) and not found and not output.isfinite().all():
+                found.append(f"output of {name}")
+
+        return hook
+
+    handles = [part.register_forward_hook(watch(name)) for name, part in loss.named_modules() if name]
+    try:
+        values = loss(batch.x0, batch.t, batch.eps, batch.cond).weighted
+    finally:
+        for handle in handles:
+            handle.remove()
+    if found:
+        return values.detach(), found[0]
+    if not values.isfinite().all():
+        return values.detach(), "the loss"
+    values.mean().backward()
+    bad = [name for name, p in loss.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
+    return values.detach(), f"gradient of {bad[-1]}" if bad else "none when the step is repeated: an unsteady machine?"
+
+
+def _advice(culprit: str, learning_rate: float) -> str:
+    if culprit.startswith("data"):
+        return "look at these samples; the data set holds values that are not numbers"
+    lower = f"a lower learning rate (--set optimiser.learning_rate={learning_rate / 3:.2g})"
+    return f"{lower}, a longer warm-up (--set training.warmup=8192), or training.precision = 'float32'"

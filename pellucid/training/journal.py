@@ -1,0 +1,50 @@
+"""What a run writes down as it goes: RUN/log.jsonl and TensorBoard events."""
+
+import json
+from pathlib import Path
+from time import time
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from pellucid.core.files import atomic_write
+
+NAME = "log.jsonl"
+
+
+class Journal:
+    """One JSON object a line, each with `event`, `time` and `samples`; numbers of "train" events go to TensorBoard too.
+
+    Arguments:
+        folder: of the run.
+        seen: samples seen by the checkpoint that is resumed from; later entries are dropped, since they will come again.
+    """
+
+    def __init__(self, folder: Path, seen: int) -> None:
+        path = folder / NAME
+        if path.exists():
+            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _holds(line, seen)]
+            with atomic_write(path) as temporary:
+                temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=seen)
+
+    def write(self, event: str, samples: int, **values: Any) -> None:
+        """Add an entry."""
+        self._file.write(json.dumps({"event": event, "time": time(), "samples": samples, **values}) + "\n")
+        self._file.flush()
+        if event == "train":
+            for name, value in values.items():
+                self._board.add_scalar(name, value, samples)
+
+    def close(self) -> None:
+        """Finish both files."""
+        self._file.close()
+        self._board.close()
+
+
+def _holds(line: str, seen: int) -> bool:
+    try:
+        return bool(json.loads(line)["samples"] <= seen)
+    except (ValueError, KeyError, TypeError):
+        return False

@@ -1,0 +1,79 @@
+"""From a path to packed data, the facts about it and a complete configuration."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pellucid.core.config import build
+from pellucid.core.errors import ConfigError, DataError
+from pellucid.data.hashing import fingerprint
+from pellucid.data.pack import Pack
+from pellucid.data.write import write_pack
+from pellucid.modalities import modalities
+from pellucid.modalities.modality import Modality
+from pellucid.model.config import Facts
+from pellucid.training.config import RunConfig
+
+STATISTICS = 2048
+"""Samples, spread over the data, from which mean and standard deviation are taken."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Packed data and what it decides."""
+
+    pack: Pack
+    modality: Modality
+    facts: Facts
+
+
+def prepare(config: RunConfig, folder: Path) -> Prepared:
+    """Read and pack `config.data` into `folder`, or open the pack that is there and still current.
+
+    Raises:
+        DataError: nothing readable, or labels asked for where there are none.
+        ConfigError: a prior too narrow for the data is found when the process is built.
+    """
+    path = Path(config.data.path)
+    modality: Modality = build(modalities, config.modality)
+    pack = _packed(config, path, folder, modality)
+    with_labels = config.data.condition != "none" and bool(pack.label_names)
+    if config.data.condition == "label" and not with_labels:
+        raise DataError(
+            f"condition = label, but '{path}' has no labels: expected sub-folders named by label, or a labels file beside "
+            "the array"
+        )
+    if with_labels and int(np.asarray(pack.labels).min()) < 0:
+        raise ConfigError(
+            f"Some samples in '{path}' have no label: use --condition none, or move every file into a sub-folder"
+        )
+    mean, std = _statistics(pack, modality)
+    labels = pack.label_names if with_labels else ()
+    return Prepared(pack, modality, Facts(shape=pack.shape, labels=labels, mean=mean, std=std))
+
+
+def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality) -> Pack:
+    if (path / "manifest.json").is_file():
+        return Pack.open(path)
+    settings = config.data.model_dump(exclude={"path", "condition"})
+    if path.exists():
+        marks = fingerprint(modality.files(path))
+        current = Pack.current(folder, settings, marks)
+        if current is not None:
+            return current
+    else:
+        marks = ""
+    records = modality.read(path, size=config.data.size, channels=config.data.channels, labels=True)
+    return write_pack(records, folder, settings=settings, fingerprint=marks)
+
+
+def _statistics(pack: Pack, modality: Modality) -> tuple[float, float]:
+    ids = np.unique(np.linspace(0, len(pack) - 1, min(STATISTICS, len(pack))).astype(np.int64))
+    values = modality.decode(pack[ids][0]).double()
+    if not bool(values.isfinite().all()):
+        raise DataError(f"The data in '{pack.folder}' holds values that are not numbers")
+    std = float(values.std())
+    if std == 0:
+        raise DataError("All samples are one constant value: there is nothing to learn")
+    return float(values.mean()), std

@@ -1,0 +1,100 @@
+"""Everything that training remembers, and its checkpoints."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from torch.optim import Optimizer
+
+from pellucid.core.errors import ModelError
+from pellucid.core.files import atomic_write
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.training.ema import PowerEMA
+from pellucid.training.plan import Plan
+
+FORMAT = "pellucid-checkpoint-1"
+
+
+@dataclass(eq=False)
+class TrainingState:
+    """Weights, optimiser, averages, plan, samples and steps so far. There is nothing else, so resuming is exact."""
+
+    loss: DenoisingLoss
+    optimiser: Optimizer
+    averages: list[PowerEMA]
+    plan: Plan
+    seen: int = 0
+    step: int = 0
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors by name."""
+        named = {f"weights.{name}": value for name, value in self.loss.state_dict().items()}
+        for index, slots in self.optimiser.state_dict()["state"].items():
+            named |= {f"optimiser.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+        for average in self.averages:
+            named |= {f"ema.{average.width}.{name}": value for name, value in average.average.items()}
+        return named
+
+    def save(self, folder: Path, keep: int, identity: str) -> Path:
+        """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
+        path = folder / f"{self.seen:012d}.safetensors"
+        facts = {"seen": self.seen, "step": self.step, "plan": self.plan.state(), "identity": identity}
+        with atomic_write(path) as temporary:
+            tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors().items()}
+            save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(facts)})
+        for old in checkpoints(folder)[:-keep]:
+            old.unlink()
+        return path
+
+    def restore(self, path: Path, identity: str) -> None:
+        """Take everything from a checkpoint.
+
+        Raises:
+            ModelError: the file is damaged, or belongs to another configuration or data set.
+        """
+        facts, tensors = _read(path)
+        if facts["identity"] != identity:
+            raise ModelError(
+                f"'{path}' belongs to another configuration or data set than this run's: resume with what it was started "
+                "with, or start a new run in another folder"
+            )
+        self.loss.load_state_dict(_under(tensors, "weights."))
+        slots: dict[int, dict[str, Tensor]] = {}
+        for name, value in _under(tensors, "optimiser.").items():
+            index, _, slot = name.partition(".")
+            slots.setdefault(int(index), {})[slot] = value
+        groups = self.optimiser.state_dict()["param_groups"]
+        self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        for average in self.averages:
+            average.average = {
+                name: value.to(average.average[name].device)
+                for name, value in _under(tensors, f"ema.{average.width}.").items()
+            }
+        self.plan.restore(facts["plan"])
+        self.seen, self.step = facts["seen"], facts["step"]
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Complete checkpoints, oldest first."""
+    return sorted(path for path in folder.glob("[0-9]*.safetensors") if path.stem.isdigit())
+
+
+def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    try:
+        with safe_open(path, framework="pt") as opened:
+            metadata = opened.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            return json.loads(metadata["state"]), tensors
+    except (SafetensorError, OSError, ValueError, KeyError) as error:
+        raise ModelError(f"The checkpoint '{path}' is damaged: {error}. Delete it to resume from the one before") from None
