@@ -98,8 +98,8 @@ def elbo(
 
         log p(x0) >= -KL(q(y_max | x0) | prior) + E log N(x0; y_min, u_min^2) - 1/2 ∫ SNR E|x0 - D|^2 dλ
 
-    An unbiased estimate with `levels` evaluations per sample, their log-SNR stratified; |eps|^2, which dominates the integrand
-    where the error is all noise, serves as control variate. Tight for the exact denoiser.
+    An unbiased estimate with `levels` evaluations per sample, their log-SNR stratified; |eps|^2, which dominates the
+    integrand where the error is all noise, serves as control variate. Tight for the exact denoiser.
     """
     u_max = _check(denoiser, u_max)
     dim, prior = x0[0].numel(), prior or Prior()

@@ -180,7 +180,7 @@ class Sampler(ABC):
             for step in range(steps):
                 now = Now(denoiser, cond, draws, grid[step], grid[step + 1], step, steps - step, kept)
                 x = self.step(now, x)
-                del kept[: len(kept) - self.memory]
+                del kept[: max(0, len(kept) - self.memory)]
                 nfe += now.nfe
                 if callback is not None:
                     callback(Progress(step + 1, steps, float(now.s), x, now.latest, nfe))

@@ -126,11 +126,12 @@ def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
                 raise ConfigError(f"--set {setting}: '{part}' is a value, not a section")
         if last == "name" and place.get("name") != text.strip():
             place.clear()
-        place[last] = _value(text.strip())
+        place[last] = setting_value(text.strip())
     return parse_config(values)
 
 
-def _value(text: str) -> Any:
+def setting_value(text: str) -> Any:
+    """A TOML value, or the text itself where it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

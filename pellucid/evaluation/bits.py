@@ -1,0 +1,74 @@
+"""Bits per dimension of real data under a model."""
+
+from dataclasses import dataclass
+from math import prod, sqrt
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+import torch
+
+from pellucid.codecs.identity import Identity
+from pellucid.core.errors import DataError, UnsupportedError
+from pellucid.core.items import Item
+from pellucid.core.random import Keyed
+from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood
+from pellucid.model.model import Model
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bits:
+    """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value."""
+
+    mean: float
+    standard_error: float
+    n: int
+    levels: int
+    seconds: float
+
+
+def measure_bits(
+    model: Model, data: Path, *, n: int = 64, method: Literal["ode", "elbo"] = "ode", steps: int = 64, seed: int = 0,
+    batch: int = 64,
+) -> Bits:  # fmt: skip
+    """Bits per dimension of `n` samples of `data`, unconditionally.
+
+    Stored bytes are dequantised: each is spread uniformly over its level, of width 2 / 255 in the model's range, so the
+    result bounds the bits of the bytes themselves from above.
+
+    Raises:
+        DataError: the data has another shape than the model's.
+        UnsupportedError: the model works in the space of a codec, where densities of pictures are not known.
+    """
+    if not isinstance(model.codec, Identity):
+        raise UnsupportedError("Likelihoods are of what is diffused; this model diffuses the latents of a codec")
+    start, levels = perf_counter(), 256
+    stored = _choose(model, data, n)
+    pieces = []
+    for first in range(0, len(stored), batch):
+        part = stored[first : first + batch]
+        draws = Keyed(seed, range(first, first + len(part)))
+        width = 2 / (levels - 1)
+        spread = (draws.uniform("dequantise", 0, part.shape[1:]) - 0.5) * width
+        x = (model.modality.decode(part).double() + spread).to(model.device, model.dtype)
+        prior = Prior(mean=model.facts.mean, std=model.facts.std)
+        if method == "ode":
+            found = ode_log_likelihood(model.denoiser, x, steps=steps, prior=prior, draws=draws)
+        else:
+            found = elbo(model.denoiser, x, draws, levels=steps, prior=prior)
+        pieces.append(bits_per_dim(found, prod(part.shape[1:]), step=width))
+    bits = torch.cat(pieces)
+    error = float(bits.std()) / sqrt(len(bits))
+    return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=perf_counter() - start)
+
+
+def _choose(model: Model, data: Path, n: int) -> np.ndarray:
+    """`n` stored samples spread evenly over the data."""
+    size = model.facts.shape[-1] if len(set(model.facts.shape[1:])) == 1 else None
+    records = model.modality.read(data, size=size, channels=model.facts.shape[0], labels=False)
+    items = [record.data for record in records if isinstance(record, Item)]
+    if len(items) < 2 or items[0].shape != model.facts.shape:
+        came = f"{len(items)} samples" + (f" of shape {items[0].shape}" if items else "")
+        raise DataError(f"'{data}' holds {came}; expected at least 2 of shape {model.facts.shape}, as the model knows them")
+    return np.stack([items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).astype(int))])
