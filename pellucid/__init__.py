@@ -1,1 +1,44 @@
-"""pellucid: diffusion models from your own data."""
+"""Diffusion models from your own data: train, sample, control and measure them.
+
+    import pellucid
+
+    model = pellucid.train("photos/", "runs/photos", minutes=30)
+    model = pellucid.load("runs/photos")
+    model.sample(16, label="all", guidance=2).save("sheet.png")
+
+Everything is imported on first use, so `import pellucid` costs nothing.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
+    from pellucid.model.samples import Samples
+    from pellucid.training.train import train
+
+    load = Model.load
+
+__all__ = ["Model", "Samples", "load", "train"]
+
+_HOMES = {
+    "Model": ("model.model", "Model"),
+    "Samples": ("model.samples", "Samples"),
+    "load": ("model.model", "Model.load"),
+    "train": ("training.train", "train"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("pellucid")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'pellucid' has no attribute '{name}'")
+    module, attribute = _HOMES[name]
+    return attrgetter(attribute)(import_module(f"pellucid.{module}"))
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

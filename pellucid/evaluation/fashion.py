@@ -28,6 +28,10 @@ BATCH = 500
 class FashionFeatures(nn.Module):
     """Pictures (B, 1, 28, 28) in [-1, 1] to features (B, 128), class scores (B, 10) and classes (B,)."""
 
+    names: tuple[str, ...] = (
+        "t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot"
+    )  # fmt: skip
+
     def __init__(self) -> None:
         super().__init__()
         self.c = nn.Sequential(  # `c` and `h` are the names in the file of weights

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from math import prod
 from pathlib import Path
@@ -47,7 +46,6 @@ def examine(seconds: float = 4.0) -> dict[str, Any]:
         "matrix rate": f"{2 * 1024**3 * rate / 1e9:.0f} GFLOP/s (1024 x 1024, float32)",
         "training speed": f"{64 * steps:.0f} pictures/s (28 x 28, U-Net tiny, {parameters / 1e6:.1f}M parameters)",
         "extras": ", ".join(f"{name} {found}" for name in EXTRAS if (found := _version(name))) or "none",
-        "executable": Path(sys.executable).name,
     }
 
 

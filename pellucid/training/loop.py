@@ -1,22 +1,17 @@
-"""The training loop."""
+"""A run from its configuration to its model: parts are put together, trained step by step, and saved."""
 
 import json
 import platform
 import shlex
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from hashlib import sha256
 from pathlib import Path
-from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from pellucid.core.config import build
-from pellucid.core.errors import ConfigError, InterruptedRunError, UnsupportedError
+from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
@@ -25,37 +20,34 @@ from pellucid.losses.denoising import DenoisingLoss
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training import optimisers
-from pellucid.training.batches import Batch, Batches
+from pellucid.training.batches import Batches
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config
-from pellucid.training.diagnosis import diverged
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
-from pellucid.training.plan import Plan, learning_rate_factor
+from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.state import TrainingState, checkpoints
+from pellucid.training.steps import StepObserver, Steps
 
 FREE = {"samples", "minutes", "micro_batch", "checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples"}
 """Settings of `training` that may differ on resuming: they do not change what a step does."""
 
 
-class Observer(Protocol):
+class Observer(StepObserver, Protocol):
     """Whoever shows how training goes."""
 
     def begin(self, prepared: Prepared, model: Model, state: TrainingState) -> None:
         """Before the first step."""
 
-    def step(self, state: TrainingState, loss: float, samples_per_second: float) -> None:
-        """After each step."""
 
-
-def train(
+def run(
     config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None
 ) -> Model:
-    """Train a model; everything is written under `out`, and the model that is returned is what was saved there.
+    """Train as `config` says; everything is written under `out`, and the model that is returned is what was saved there.
 
     Arguments:
-        config: all settings; with `resume`, those of the run's own config.toml are used instead.
+        config: all settings; when resuming, those in the run's own config.toml are used, and only `data.path` may differ.
         out: the run's folder; new or empty unless resuming.
         resume: go on from the newest checkpoint, as if never stopped; from the start if there is none.
         device: "cpu", "cuda", "mps".
@@ -70,131 +62,74 @@ def train(
     config = _open_run(config, folder, resume)
     prepared = prepare(config, folder / "data")
     model = Model.create(config.model_part(), prepared.facts, config.seed)
-    state, batches, settings = _assemble(config, prepared, model, device)
-    identity = _identity(config, prepared)
-    newest = checkpoints(folder / "checkpoints")
-    if resume and newest:
-        state.restore(newest[-1], identity)
+    state = _assemble_state(config, model, torch.device(device))
+    identity, saved = _identity(config, prepared), folder / "checkpoints"
+    if resume and (newest := checkpoints(saved)[-1:]):
+        state.restore(newest[0], identity)
+    config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
         if observer is not None:
             observer.begin(prepared, model, state)
-        _run(config, state, batches, settings, folder, identity, journal, observer)
-        return _finish(config, prepared, model, state, folder, journal)
+        batches, bf16 = _assemble_batches(config, prepared, model), _bf16(config, model.device)
+        steps = Steps(config.training, state, batches, bf16, saved, identity, journal, observer)
+        steps.run()
+        steps.save()
+        _finish(config, prepared, model, state, folder)
+        journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
     finally:
         journal.close()
+    return model
 
 
 def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:
+    """The settings to train with."""
     saved = folder / CONFIG
     if resume and saved.is_file():
-        return load_config(saved)
-    if not resume and saved.exists():
+        own = load_config(saved)
+        return own.model_copy(update={"data": own.data.model_copy(update={"path": config.data.path or own.data.path})})
+    if saved.exists():
         raise ConfigError(f"'{folder}' already holds a run: add --resume to go on with it, or choose another --out")
     if config.training.samples is None and config.training.minutes is None:
         raise ConfigError("How long? Give --minutes M or --samples N")
     if not config.data.path:
         raise ConfigError("No data: expected the path of a folder or array file")
-    config.save(saved)
     return config
 
 
-def _assemble(
-    config: RunConfig, prepared: Prepared, model: Model, device: str
-) -> tuple[TrainingState, Batches, dict[str, Any]]:
-    """State, batches, and what surrounds each forward pass."""
+def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> TrainingState:
+    """Everything that training remembers, at its start; the model moves to the device."""
     if not isinstance(model.denoiser, Regression):
         name = type(model.denoiser).__name__
         raise UnsupportedError(f"{name} cannot be trained by regression: set denoiser.name = 'regression'")
-    where, precision = torch.device(device), config.training.precision
-    dtype = torch.float64 if precision == "float64" else torch.float32
-    model.denoiser.process.check_prior(prepared.facts.std)
+    dtype = torch.float64 if config.training.precision == "float64" else torch.float32
+    model.denoiser.process.check_prior(model.facts.std)
     loss = DenoisingLoss(denoiser=model.denoiser, weighting=build(weightings, config.loss.weighting))
     initialise(loss.weighting, Key(config.seed, "init weighting"))
-    loss.to(where, dtype).train()
-    model.codec.to(where, dtype)
+    loss.to(device, dtype).train()
+    model.codec.to(device, dtype)
     optimiser = build(optimisers, config.optimiser, parameters=list(loss.parameters()))
     training = config.training
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
-    state = TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
-    batches = Batches(
+    return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
+
+
+def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:
+    return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, build(times, config.loss.times), config.seed,
-        bool(prepared.facts.labels), config.loss.drop_condition, where, dtype,
+        bool(prepared.facts.labels), config.loss.drop_condition, model.device, model.dtype,
     )  # fmt: skip
-    half = precision == "bfloat16" or (precision == "auto" and where.type == "cuda" and torch.cuda.is_bf16_supported())
-    return state, batches, {"device_type": where.type, "dtype": torch.bfloat16, "enabled": half}
 
 
-def _run(
-    config: RunConfig, state: TrainingState, batches: Batches, autocast: dict[str, Any], folder: Path, identity: str,
-    journal: Journal, observer: Observer | None,
-) -> None:  # fmt: skip
-    training, plan = config.training, state.plan
-    base = [float(group["lr"]) for group in state.optimiser.param_groups]
-    saved_at, saved_seen, logged, rate, pending = monotonic(), state.seen, state.seen, 0.0, []
-    with _signals() as stop:
-        while plan.total is None or state.seen < plan.total:
-            started = monotonic()
-            factor = learning_rate_factor(
-                state.seen, plan.progress(state.seen), warmup=training.warmup, decay=training.decay
-            )
-            for group, rate_0 in zip(state.optimiser.param_groups, base, strict=True):
-                group["lr"] = rate_0 * factor
-            value, norm = _step(state, batches(state.seen, training.batch), training.micro_batch, training.clip, autocast)
-            state.seen += training.batch
-            state.step += 1
-            for average in state.averages:
-                average.update(state.loss.denoiser.state_dict(), state.step)
-            seconds = monotonic() - started
-            rate = training.batch / seconds if rate == 0 else 0.95 * rate + 0.05 * training.batch / seconds
-            pending.append(value)
-            if plan.tick(state.seen, seconds, rate):
-                journal.write("plan", state.seen, total=plan.total, minutes=plan.minutes, samples_per_second=rate)
-            if observer is not None:
-                observer.step(state, value, rate)
-            if state.seen - logged >= training.log_samples:
-                journal.write(
-                    "train", state.seen, loss=sum(pending) / len(pending), gradient_norm=norm,
-                    learning_rate=base[0] * factor, samples_per_second=rate,
-                )  # fmt: skip
-                logged, pending = state.seen, []
-            due = state.seen - saved_seen >= training.checkpoint_samples if training.checkpoint_samples else (
-                monotonic() - saved_at >= 60 * training.checkpoint_minutes
-            )
-            if due or stop:
-                path = state.save(folder / "checkpoints", training.keep_checkpoints, identity)
-                journal.write("checkpoint", state.seen, path=path.name)
-                saved_at, saved_seen = monotonic(), state.seen
-            if stop:
-                raise InterruptedRunError(
-                    f"Stopped by {stop[0]} after {state.seen} samples; everything is saved. Go on with --resume"
-                )
+def _bf16(config: RunConfig, device: torch.device) -> bool:
+    """Whether to compute in bfloat16: when asked to, or by default where a GPU has it."""
+    wanted = config.training.precision
+    return wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
 
 
-def _step(
-    state: TrainingState, batch: Batch, micro: int | None, clip: float, autocast: dict[str, Any]
-) -> tuple[float, float]:
-    """One optimiser step; returns the mean loss and the gradient's norm."""
-    size, total = len(batch.ids), 0.0
-    state.optimiser.zero_grad(set_to_none=True)
-    for part in batch.split(micro or size):
-        with torch.autocast(**autocast) if autocast["enabled"] else nullcontext():
-            loss = state.loss(part.x0, part.t, part.eps, part.cond).weighted.sum() / size
-        loss.backward()
-        total += float(loss.detach())
-    norm = float(clip_grad_norm_(state.loss.parameters(), clip))
-    if not (abs(total) < float("inf") and norm < float("inf")):
-        raise diverged(state.loss, batch, state.seen, float(state.optimiser.param_groups[0]["lr"]), norm)
-    state.optimiser.step()
-    return total, norm
-
-
-def _finish(
-    config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, folder: Path, journal: Journal
-) -> Model:
-    """Save the last checkpoint and the averaged model."""
-    state.save(folder / "checkpoints", config.training.keep_checkpoints, _identity(config, prepared))
+def _finish(config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, folder: Path) -> None:
+    """The averaged weights become the model, and the model a file."""
     if state.averages:
         model.denoiser.load_state_dict(state.averages[0].average)
     model.card = {
@@ -203,8 +138,6 @@ def _finish(
     }  # fmt: skip
     model.denoiser.eval().requires_grad_(False)
     model.save(folder)
-    journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
-    return model
 
 
 def _identity(config: RunConfig, prepared: Prepared) -> str:
@@ -227,25 +160,3 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     }  # fmt: skip
     with atomic_write(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
-
-
-@contextmanager
-def _signals() -> Iterator[list[str]]:
-    """A list that names the signal once SIGINT or SIGTERM came; a second one acts as usual."""
-    caught: list[str] = []
-
-    def handle(number: int, _frame: object) -> None:
-        caught.append(signal.Signals(number).name)
-        signal.signal(number, before[signal.Signals(number)])
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    try:
-        before = {number: signal.signal(number, handle) for number in numbers}
-    except ValueError:  # not the main thread: whoever owns the process handles its signals
-        yield caught
-        return
-    try:
-        yield caught
-    finally:
-        for number in numbers:
-            signal.signal(number, before[number])

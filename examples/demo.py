@@ -1,0 +1,117 @@
+"""`make demo`: from real pictures to a trained model to new pictures, measured, in a few minutes on two cores.
+
+Reads data/fashion-mnist, 10,000 pictures of clothes in ten classes. Writes DEMO/samples.png, DEMO/journey.gif,
+DEMO/report.html, and the whole run under DEMO/run, which `pellucid sample DEMO/run` then takes from.
+"""
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads; see pellucid/cli/app.py
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+import pellucid
+from pellucid.cli.console import TrainingDisplay, duration
+from pellucid.core.errors import PellucidError
+from pellucid.data.pack import Pack
+from pellucid.evaluation.fashion import FashionFeatures
+from pellucid.evaluation.quality import as_event, quality
+from pellucid.evaluation.report import write_report
+from pellucid.metrics.result import Result
+from pellucid.training.journal import Journal
+
+ROOT = Path(__file__).parent.parent
+DATA = ROOT / "data" / "fashion-mnist"
+RECIPE = Path(__file__).with_name("fashion.toml")
+MEASURED = 2000
+"""Samples that the metrics are taken on: 200 of each class."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--minutes", type=float, default=3.0, help="how long to train (default 3)")
+    parser.add_argument("--out", type=Path, default=ROOT / "demo", help="folder for the results (default demo)")
+    options = parser.parse_args()
+    screen = Console(stderr=True, highlight=False)
+    model = train(options.out / "run", options.minutes, screen)
+    show(model, options.out, screen)
+    found = measure(model, options.out, screen)
+    screen.print(table(found, model))
+    for name in ("samples.png", "journey.gif", "report.html"):
+        screen.print(f"wrote     {shown(options.out / name)}", soft_wrap=True)
+    screen.print(f"more      .venv/bin/pellucid sample {shown(options.out / 'run')} -n 36 --label coat --out coats.png")
+
+
+def train(run: Path, minutes: float, screen: Console) -> pellucid.Model:
+    """A new run, or what is left of one that was interrupted."""
+    finished = (run / "model.safetensors").is_file()
+    if finished:
+        shutil.rmtree(run)
+    elif run.exists():
+        screen.print(f"resuming  {shown(run)}, which was interrupted")
+    with TrainingDisplay(screen) as display:
+        if run.exists():
+            return pellucid.train(DATA, run, resume=True, observer=display)
+        return pellucid.train(DATA, run, minutes=minutes, recipe=RECIPE, observer=display)
+
+
+def show(model: pellucid.Model, out: Path, screen: Console) -> None:
+    """The pictures that training has already drawn, where they are found at once."""
+    screen.print(f"trained   {model.card['samples_seen']:,} samples in {duration(60 * model.card['minutes'])}")
+    for name in ("samples.png", "journey.gif"):
+        shutil.copyfile(out / "run" / "pictures" / name, out / name)
+
+
+def measure(model: pellucid.Model, out: Path, screen: Console) -> dict[str, Result]:
+    """Distances to the real pictures and the share of recognised classes; they join the run's log and report."""
+    run = out / "run"
+    with screen.status(f"drawing {MEASURED:,} samples to measure"):
+        samples = model.sample(MEASURED, label="all", seed=1)
+    pack = Pack.open(run / "data")
+    real = model.modality.decode(np.asarray(pack.samples))
+    truth = [pack.label_names[label] for label in pack.labels]
+    with screen.status("measuring"):
+        drawn = model.modality.decode(model.modality.encode(samples.data))  # as stored: whole grey levels within range
+        found = quality(drawn, real, FashionFeatures.load(), asked=samples.labels, truth=truth)
+    seen = int(model.card["samples_seen"])
+    journal = Journal(run, seen)
+    journal.write("evaluation", seen, metrics=as_event(found))
+    journal.close()
+    shutil.copyfile(write_report(run), out / "report.html")
+    screen.print(f"measured  {MEASURED:,} samples, {samples.nfe} network calls each, drawn in {duration(samples.seconds)}")
+    return found
+
+
+def table(found: dict[str, Result], model: pellucid.Model) -> Table:
+    """The figures beside what real pictures get."""
+    named = {
+        "frechet": "Fréchet distance (less is better)",
+        "kernel": "kernel distance (less is better)",
+        "agreement": "class recognised (more is better)",
+    }
+    rows = Table(title=f"{len(model.facts.labels)} classes, {MEASURED:,} samples", title_justify="left")
+    for column in ("", "generated", "95% interval", "real pictures"):
+        rows.add_column(column, justify="left" if not column else "right")
+    for name, words in named.items():
+        result, form = found[name], "{:.1%}" if name == "agreement" else "{:.2f}"
+        value, low, high, floor = (form.format(x) for x in (result.value, result.low, result.high, result.floor))
+        rows.add_row(words, value, f"{low} to {high}", floor)
+    return rows
+
+
+def shown(path: Path) -> str:
+    """Relative to where the user stands, if below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (PellucidError, KeyboardInterrupt) as error:
+        sys.exit(f"error: {error}" if str(error) else "interrupted")

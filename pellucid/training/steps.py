@@ -1,0 +1,130 @@
+"""Steps of training, one after the other, with what belongs between them: the learning rate, log, checkpoints, signals."""
+
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import monotonic
+from typing import Any, Protocol
+
+import torch
+from torch.nn.utils import clip_grad_norm_
+
+from pellucid.core.errors import InterruptedRunError
+from pellucid.training.batches import Batch, Batches
+from pellucid.training.config import TrainingConfig
+from pellucid.training.diagnosis import diverged
+from pellucid.training.journal import Journal
+from pellucid.training.pace import Pace
+from pellucid.training.plan import learning_rate_factor
+from pellucid.training.signals import stop_signals
+from pellucid.training.state import TrainingState
+
+
+class StepObserver(Protocol):
+    """Whoever is told of each step."""
+
+    def step(self, state: TrainingState, loss: float, samples_per_second: float) -> None:
+        """After each step."""
+
+
+@dataclass(eq=False)
+class Steps:
+    """`run()` trains from the state's samples to the plan's end.
+
+    Attributes:
+        rates: learning rates of the optimiser's groups before the curve.
+        bf16: whether forward passes run in bfloat16 where torch holds it safe.
+        checkpoints: their folder.
+        identity: of the run, written into each checkpoint.
+    """
+
+    config: TrainingConfig
+    state: TrainingState
+    batches: Batches
+    bf16: bool
+    checkpoints: Path
+    identity: str
+    journal: Journal
+    observer: StepObserver | None = None
+    pace: Pace = field(default_factory=Pace)
+
+    def __post_init__(self) -> None:
+        self._rates = [float(group["lr"]) for group in self.state.optimiser.param_groups]
+        self._losses: list[float] = []
+        self._logged = self._saved = self.state.seen
+        self._saved_at = monotonic()
+
+    def run(self) -> None:
+        """Raises InterruptedRunError on a signal and DivergenceError on NaN or Inf."""
+        state, plan = self.state, self.state.plan
+        with stop_signals() as stop:
+            now = monotonic()
+            while plan.total is None or state.seen < plan.total:
+                loss, norm = self._step()
+                before, now = now, monotonic()
+                rate = self.pace.tick(self.config.batch, now - before)
+                if plan.tick(state.seen, now - before, rate):
+                    self.journal.write(
+                        "plan", state.seen, total=plan.total, minutes=plan.minutes, samples_per_second=rate
+                    )
+                if self.observer is not None:
+                    self.observer.step(state, loss, rate)
+                self._log(loss, norm, rate)
+                if stop or self._due():
+                    self.save()
+                if stop:
+                    raise InterruptedRunError(
+                        f"Stopped by {stop[0]} after {state.seen:,} samples; everything is saved. Go on with --resume"
+                    )
+
+    def save(self) -> None:
+        """Write a checkpoint."""
+        path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity)
+        self.journal.write("checkpoint", self.state.seen, path=path.name)
+        self._saved, self._saved_at = self.state.seen, monotonic()
+
+    def _step(self) -> tuple[float, float]:
+        """One batch: its mean loss and the norm of its gradient."""
+        state = self.state
+        factor = learning_rate_factor(
+            state.seen, state.plan.progress(state.seen), warmup=self.config.warmup, decay=self.config.decay
+        )
+        for group, rate in zip(state.optimiser.param_groups, self._rates, strict=True):
+            group["lr"] = rate * factor
+        batch = self.batches(state.seen, self.config.batch)
+        loss, norm = self._gradient(batch)
+        if not (abs(loss) < float("inf") and norm < float("inf")):
+            raise diverged(state.loss, batch, state.seen, self._rates[0] * factor, norm)
+        state.optimiser.step()
+        state.seen += self.config.batch
+        state.step += 1
+        for average in state.averages:
+            average.update(state.loss.denoiser.state_dict(), state.step)
+        return loss, norm
+
+    def _gradient(self, batch: Batch) -> tuple[float, float]:
+        """Accumulated over micro-batches, then clipped."""
+        state, size, total = self.state, len(batch.ids), 0.0
+        state.optimiser.zero_grad(set_to_none=True)
+        for part in batch.split(self.config.micro_batch or size):
+            with torch.autocast(batch.x0.device.type, torch.bfloat16) if self.bf16 else nullcontext():
+                loss = state.loss(part.x0, part.t, part.eps, part.cond).weighted.sum() / size
+            loss.backward()
+            total += float(loss.detach())
+        return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
+
+    def _log(self, loss: float, norm: float, rate: float) -> None:
+        """The mean loss of every so many samples."""
+        self._losses.append(loss)
+        if self.state.seen - self._logged >= self.config.log_samples:
+            values: dict[str, Any] = {
+                "loss": sum(self._losses) / len(self._losses), "gradient_norm": norm,
+                "learning_rate": self.state.optimiser.param_groups[0]["lr"], "samples_per_second": rate,
+            }  # fmt: skip
+            self.journal.write("train", self.state.seen, **values)
+            self._logged, self._losses = self.state.seen, []
+
+    def _due(self) -> bool:
+        if self.config.checkpoint_samples:
+            return self.state.seen - self._saved >= self.config.checkpoint_samples
+        return monotonic() - self._saved_at >= 60 * self.config.checkpoint_minutes

@@ -1,0 +1,105 @@
+"""Training as the command line and Python offer it: `pellucid.train(data, out, minutes=10)`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pellucid.core.errors import ConfigError
+from pellucid.evaluation.report import write_report
+from pellucid.model.model import Model
+from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
+from pellucid.training.loop import Observer, run
+
+
+def train(
+    data: Path | str | None = None,
+    out: Path | str = "run",
+    *,
+    minutes: float | None = None,
+    samples: int | None = None,
+    size: int | None = None,
+    condition: Literal["auto", "none", "label"] | None = None,
+    recipe: Path | str | None = None,
+    settings: Sequence[str] = (),
+    seed: int | None = None,
+    resume: bool = False,
+    device: str = "cpu",
+    observer: Observer | None = None,
+) -> Model:
+    """Train a model on `data`; model, log, pictures and report are written under `out`.
+
+    Arguments:
+        data: a folder of pictures, an array file or folder of such, or a pack.
+        out: the run's folder.
+        minutes: time to train for; or
+        samples: how many to train on, counting repeats.
+        size: side of the pictures in pixels; None: as the data is.
+        condition: what samples are conditioned on; None or "auto": labels, if there are any.
+        recipe: a TOML file of settings to start from.
+        settings: "key=value" for any other setting, as `--set` on the command line.
+        seed: same seed, same model.
+        resume: go on with the run in `out` as if it had never stopped.
+        device: "cpu", "cuda", "mps".
+        observer: told before the start and after each step.
+
+    Raises:
+        UserError: something given is at fault; nothing was trained.
+        DivergenceError, InterruptedRunError: see `loop.run`.
+    """
+    out = Path(out)
+    given = {
+        "data.path": None if data is None else str(Path(data).absolute()),
+        "data.size": size, "data.condition": condition, "seed": seed,
+        "training.minutes": minutes, "training.samples": samples,
+    }  # fmt: skip
+    flags = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
+    started = resume and (out / NAME).is_file()
+    base = load_config(out / NAME) if started else load_config(Path(recipe)) if recipe else RunConfig()
+    config = apply_settings(base, [*flags, *settings])
+    if started:
+        _refuse_changes(base, config)
+    model = run(config, out, resume=resume, device=device, observer=observer)
+    _first_look(model, out / "pictures")
+    write_report(out)
+    return model
+
+
+def _refuse_changes(own: RunConfig, asked: RunConfig) -> None:
+    """Only where the data lies may differ from what the run was started with."""
+    old, new = _flat(own.model_dump(exclude={"data": {"path"}})), _flat(asked.model_dump(exclude={"data": {"path"}}))
+    for key, value in new.items():
+        if old.get(key) != value:
+            raise ConfigError(
+                f"--resume goes on with the settings that the run was started with: {key} is {old.get(key)}, not {value}. "
+                "Leave it out, or start a new run in another folder"
+            )
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
+    return flat
+
+
+def _toml(value: object) -> str:
+    """A string in quotes, anything else as it is.
+
+    >>> _toml("0.5"), _toml(0.5)
+    ("'0.5'", '0.5')
+    """
+    if not isinstance(value, str):
+        return str(value)
+    return f"'{value}'" if "'" not in value else f'"{value}"'
+
+
+def _first_look(model: Model, folder: Path) -> None:
+    """Samples of every label, a row for each, and how they came about."""
+    labels = len(model.facts.labels)
+    if labels:
+        count = labels * max(1, min(10, 100 // labels))
+        samples = model.sample(count, label="all", journey=True)
+    else:
+        samples = model.sample(36, journey=True)
+    samples.save(folder / "samples.png")
+    samples.save_journey(folder / "journey.gif")
