@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from draws import FastDraws
 from pellucid.core.errors import UnsupportedError
 from pellucid.denoisers.mixture import Mixture
 from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood
@@ -12,7 +13,6 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules.edm import EDM
 from pellucid.schedules.rectified import Rectified
 from pellucid.schedules.schedule import Schedule
-from draws import FastDraws
 
 
 def mixture(dim: int, schedule: Schedule) -> Mixture:

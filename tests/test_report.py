@@ -125,8 +125,8 @@ def test_page_tells_everything_in_order(run: Path) -> None:
     order = [
         "run <b> & co", "Fréchet distance 3.22 (real against real: 0.287) after 900 samples in 15 min.", "finished",
         "703.4k", "2.9 MB", "Samples", "From noise to sample", "More pictures", "Metrics", "2.22 to 4.22", "0.287", "2,000",
-        "Loss", "Learning rate", "Speed", "Loss by noise level", "coat 5,999", "1, 28, 28", "2 cores", "Repeat it", "pellucid train",
-        "Configuration", "seed = 0",
+        "Loss", "Learning rate", "Speed", "Loss by noise level", "coat 5,999", "1, 28, 28", "2 cores", "Repeat it",
+        "pellucid train", "Configuration", "seed = 0",
     ]
     places = [text.index(order[0])]
     for words in order[1:]:

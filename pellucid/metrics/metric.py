@@ -1,4 +1,6 @@
-"""What every metric on features is: `metric(real, generated) -> Result`, features (N, F) and (M, F).
+"""What every metric on features is: two sets of features in, a figure with interval and floor out.
+
+    metric(real, generated) -> Result, features (N, F) and (M, F)
 
     interval: value ± z s,    s the standard deviation of the figure over bootstrap resamples of the generated set
     floor:    the figure of n real samples against the other real ones, n = min(M, N // 2)

@@ -1,4 +1,4 @@
-"""Training as the command line and Python offer it: `pellucid.train(data, out, minutes=10)`."""
+"""Training as the command line and Python offer it: data in, a run folder with model, pictures and report out."""
 
 from collections.abc import Sequence
 from pathlib import Path
