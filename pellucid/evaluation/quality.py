@@ -41,7 +41,7 @@ def quality(
         DataError: a name that the network does not know; samples of another shape than the network's.
     """
     ours, theirs = network.features(generated), network.features(real)
-    found = {name: metrics[name]()(theirs, ours) for name in ("frechet", "kernel")}
+    found = {name: metrics[name]()(theirs, ours) for name in metrics}
     if asked is not None:
         floor = None if truth is None else float((network.classes(real) == _numbers(truth, network.names)).mean())
         found["agreement"] = shares["agreement"](_numbers(asked, network.names), network.classes(generated), floor=floor)

@@ -9,8 +9,8 @@ SUPERSCRIPT = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 def figure(value: float, digits: int = 3) -> str:
     """`digits` significant ones, whole numbers in full.
 
-    >>> [figure(x) for x in (0.041530, 3.2178, 144000, 0.00002, -1.5, float("nan"))]
-    ['0.0415', '3.22', '144,000', '2·10⁻⁵', '−1.5', '–']
+    >>> [figure(x) for x in (0.041530, 3.2178, 519.7, 144000, 0.00002, -1.5, float("nan"))]
+    ['0.0415', '3.22', '520', '144,000', '2·10⁻⁵', '−1.5', '–']
     """
     if not isfinite(value):
         return "–"
@@ -22,7 +22,8 @@ def figure(value: float, digits: int = 3) -> str:
     if float(value).is_integer() or abs(value) >= 10**digits:
         return _signed(f"{value:,.0f}")
     decimals = digits - 1 - floor(log10(abs(value)))
-    return _signed(f"{value:.{decimals}f}".rstrip("0").rstrip("."))
+    text = f"{value:.{decimals}f}"
+    return _signed(text.rstrip("0").rstrip(".") if decimals else text)
 
 
 def short(value: float) -> str:

@@ -37,9 +37,9 @@ class Image(Modality):
     labels. `size` is the side of a square; without it pictures of one size up to 64 x 64 stay as they are.
     """
 
-    sampler: ClassVar[str] = "ddim"
-    steps: ClassVar[int] = 50
-    metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel", "precision_recall", "nearest")
+    sampler: ClassVar[str] = "dpmpp"
+    steps: ClassVar[int] = 20
+    metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "uint8"
 
     def recognises(self, path: Path) -> bool:

@@ -191,7 +191,7 @@ def combine(*terms: tuple[Tensor | float, Tensor]) -> Tensor:
     """Sum of float64 coefficients times states, in the states' dtype."""
     total = None
     for coefficient, state in terms:
-        term = torch.as_tensor(coefficient).to(state) * state
+        term = torch.as_tensor(coefficient, dtype=torch.float64).to(state) * state
         total = term if total is None else total + term
     assert total is not None
     return total

@@ -69,7 +69,7 @@ class Steps:
                     )
                 if self.observer is not None:
                     self.observer.step(state, loss, rate)
-                self._log(loss, norm, rate)
+                self._log(loss, norm, rate, last=plan.total is not None and state.seen >= plan.total)
                 if stop or self._due():
                     self.save()
                 if stop:
@@ -113,10 +113,10 @@ class Steps:
             total += float(loss.detach())
         return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
 
-    def _log(self, loss: float, norm: float, rate: float) -> None:
-        """The mean loss of every so many samples."""
+    def _log(self, loss: float, norm: float, rate: float, *, last: bool) -> None:
+        """The mean loss of every so many samples, and of those at the end."""
         self._losses.append(loss)
-        if self.state.seen - self._logged >= self.config.log_samples:
+        if last or self.state.seen - self._logged >= self.config.log_samples:
             values: dict[str, Any] = {
                 "loss": sum(self._losses) / len(self._losses), "gradient_norm": norm,
                 "learning_rate": self.state.optimiser.param_groups[0]["lr"], "samples_per_second": rate,
