@@ -63,7 +63,7 @@ class RunConfig(ModelConfig):
     seed: int = Field(0, ge=0, lt=2**64)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
-    optimiser: Section = Field(default={"name": "adamw"})
+    optimiser: Section = Field(default={"name": "muon"})
     training: TrainingConfig = TrainingConfig()
 
     @model_validator(mode="after")

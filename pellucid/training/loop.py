@@ -1,6 +1,7 @@
 """A run from its configuration to its model: parts are put together, trained step by step, and saved."""
 
 import json
+import os
 import platform
 import shlex
 import sys
@@ -15,6 +16,7 @@ from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
+from pellucid.evaluation.machine import processor
 from pellucid.losses import times, weightings
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.model.model import Model
@@ -156,7 +158,10 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
             "rejected": len(pack.rejections()), "mean": prepared.facts.mean, "std": prepared.facts.std,
         },
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
-        "hardware": {"machine": platform.machine(), "threads": torch.get_num_threads(), "torch": torch.__version__},
+        "hardware": {
+            "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
+            "device": str(model.device), "torch": torch.__version__, "python": platform.python_version(),
+        },
     }  # fmt: skip
     with atomic_write(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")

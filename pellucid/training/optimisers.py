@@ -39,7 +39,7 @@ def rmsprop(
 def muon(
     parameters: Parameters,
     *,
-    learning_rate: float = 1e-3,
+    learning_rate: float = 5e-3,
     momentum: float = 0.95,
     iterations: int = 5,
     betas: tuple[float, float] = (0.9, 0.99),

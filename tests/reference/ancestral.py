@@ -7,6 +7,7 @@ state; `eps(x, i)` is the network at the i-th level of the chain.
 from collections.abc import Callable
 
 import numpy as np
+
 from reference.levels import Array
 
 Noise = Callable[[Array, int], Array]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from reference import ancestral, edm
 from reference.levels import Array, levels, mixture
 

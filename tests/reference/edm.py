@@ -6,6 +6,7 @@ iPNDM, which is a multistep method for the same ODE, stands here too.
 from collections.abc import Callable
 
 import numpy as np
+
 from reference.levels import Array, Denoise
 
 

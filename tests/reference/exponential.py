@@ -8,6 +8,7 @@ same step in its limit x = sigma_1 / sigma_0 x + alpha_1 D, and the method start
 from math import factorial
 
 import numpy as np
+
 from reference.levels import Array, Denoise
 
 

@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from reference.case import COVARIANCES, MEANS, WEIGHTS
-from reference.levels import Array
 from torch import Tensor
 
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.mixture import Mixture
-from pellucid.denoisers.posterior import Mean, Posterior
-from pellucid.denoisers.prediction import Prediction, convert, skip_and_out
+from pellucid.denoisers.posterior import Posterior
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules.schedule import Schedule
+from reference.case import COVARIANCES, MEANS, WEIGHTS
+from reference.levels import Array
 
 
 class Given:
@@ -51,24 +50,3 @@ class ConsistencyModel(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:  # noqa: ARG002
         return Sampled(network(self.process.schedule)(x_t, t).mean)
-
-
-class Predicting(Denoiser):
-    """A network that predicts `kind`, in the precision of the state."""
-
-    def __init__(self, schedule: Schedule, kind: Prediction) -> None:
-        super().__init__(Gaussian(schedule=schedule))
-        self.kind, self.truth = kind, network(schedule)
-
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:  # noqa: ARG002
-        schedule, wide = self.process.schedule, x_t.double()
-        output = convert(self.truth(wide, t).mean, "x0", self.kind, wide, schedule, t).to(x_t)
-        c_skip, c_out = (c.to(x_t) for c in skip_and_out(self.kind, schedule, t))
-        return Mean(c_skip * x_t + c_out * output)
-
-
-class Point(Denoiser):
-    """Data that is one point, 0.7."""
-
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:  # noqa: ARG002
-        return Mean(torch.full_like(x_t, 0.7))
