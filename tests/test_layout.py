@@ -22,7 +22,8 @@ FLOORS = (
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))
-ALL_FILES = [path for folder in ("pellucid", "tests", "examples", "benchmarks", "docs") for path in (ROOT / folder).rglob("*.py")]
+PLACES = ("pellucid", "tests", "examples", "benchmarks", "docs")
+ALL_FILES = sorted(path for folder in PLACES for path in (ROOT / folder).rglob("*.py"))
 FOLDERS = sorted({path.parent.name for path in FILES} - {"pellucid"})
 
 
@@ -51,7 +52,7 @@ def test_imports_only_go_down(folder: str) -> None:
     """A file imports from its own folder and from lower floors, never from a sibling or from above."""
     for path in (ROOT / "pellucid" / folder).rglob("*.py"):
         for module in imports(path):
-            other = (module.split(".") + [""])[1]
+            other = [*module.split("."), ""][1]
             assert other == folder or floor(other) < floor(folder), f"{path.relative_to(ROOT)} imports {module}"
 
 

@@ -18,7 +18,7 @@ from pellucid.samplers.ancestral import Ancestral
 from pellucid.samplers.consistency import Consistency
 from pellucid.samplers.ddim import DDIM
 from pellucid.samplers.dpmpp import DPMSolver, DPMSolverSDE
-from pellucid.samplers.grids import TableGrid
+from pellucid.samplers.grid import TableGrid
 from pellucid.samplers.ipndm import IPNDM
 from pellucid.samplers.runge_kutta import Euler, Heun
 from pellucid.samplers.sampler import Sampler

@@ -35,12 +35,14 @@ class Label(Conditioner):
     def parse(self, value: Any, count: int) -> Tensor:
         """A name or an index, or a list of them that is repeated to `count`; "all" is every label in turn."""
         wanted = range(len(self.names)) if value == "all" else value if isinstance(value, (list, tuple, range)) else [value]
+        if not len(wanted):
+            raise ConfigError("An empty list of labels: expected one or more of " + ", ".join(self.names))
         indices = [self._index(item) for item in wanted]
         return torch.tensor([indices[i % len(indices)] for i in range(count)], dtype=torch.int64)
 
     def _index(self, item: Any) -> int:
         if str(item) in self.names:
             return self.names.index(str(item))
-        if str(item).isdigit() and int(item) < len(self.names):
+        if str(item).isdecimal() and int(item) < len(self.names):
             return int(item)
         raise ConfigError(f"Unknown label '{item}': {nearest(str(item), self.names)}")

@@ -27,6 +27,8 @@ def build(registry: Registry, section: Mapping[str, Any], **given: Any) -> Any:
     """
     if "name" not in section:
         raise ConfigError(f"A {registry.kind} needs a name. Known: {', '.join(sorted(registry))}")
+    if not isinstance(section["name"], str):
+        raise ConfigError(f"The name of a {registry.kind} is {section['name']!r}, expected a word: {nearest('', registry)}")
     cls = registry[section["name"]]
     settings = {key: value for key, value in section.items() if key != "name"}
     return cls(**validated(cls, settings, f"{registry.kind}.{section['name']}", hidden=given), **given)

@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.posterior import Posterior, choose
+from pellucid.denoisers.posterior import Posterior, choose, time_per_sample
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.process import Process
 from pellucid.schedules.edm import EDM
@@ -36,7 +36,7 @@ class Dataset(Denoiser):
         return cls(Gaussian(schedule=EDM()), points=torch.stack([angles.cos(), angles.sin()], 1))
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> "DatasetPosterior":  # noqa: ARG002
-        t = torch.as_tensor(t, dtype=torch.float64).reshape(-1, 1)
+        t = time_per_sample(torch.as_tensor(t, dtype=torch.float64), len(x_t))
         alpha, sigma = self.process.schedule.alpha(t), self.process.schedule.sigma(t)
         flat, points = x_t.flatten(1).double(), self.points.flatten(1).double()
         # -|x - alpha y|^2 / 2 sigma^2, less the part that is the same for all points

@@ -35,6 +35,6 @@ class Denoiser(nn.Module, ABC):
         """The same entries as `cond`, asking for nothing."""
         return dict(cond)
 
-    def calls(self, t: float) -> int:  # noqa: ARG002
-        """Network calls per sample that one evaluation at time t costs."""
+    def calls(self, t: float, conditional: bool = True) -> int:  # noqa: ARG002
+        """Network calls per sample that one evaluation at time t costs, with or without a condition."""
         return 1

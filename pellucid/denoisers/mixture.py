@@ -8,7 +8,7 @@ from torch import Tensor
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.posterior import Posterior, choose
+from pellucid.denoisers.posterior import Posterior, choose, time_per_sample
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.process import Process
 from pellucid.schedules.edm import EDM
@@ -69,10 +69,10 @@ class Mixture(Denoiser):
 
     def draw(self, draws: Draws, t: Tensor | float = 0.0) -> Tensor:
         """Exact draws of x_t, (B, D)."""
-        alpha, sigma = self._scales(t)
         chosen = choose(draws.uniform("component", 0, ()), self.weights.expand(1, -1))
         spread = self.variances[chosen].clamp_min(0).sqrt() * draws.normal("spread", 0, self.means.shape[1:])
         x0 = self.means[chosen] + torch.einsum("bjk,bk->bj", self.axes[chosen], spread)
+        alpha, sigma = (_column(scale, x0) for scale in self._scales(t))
         return alpha * x0 + sigma * draws.normal("eps", 0, self.means.shape[1:])
 
     def _scales(self, t: Tensor | float) -> tuple[Tensor, Tensor]:
@@ -113,4 +113,4 @@ class MixturePosterior(Posterior):
 
 def _column(scale: Tensor, x: Tensor) -> Tensor:
     """A time's scale as (B, 1) or (1, 1)."""
-    return scale.reshape(-1, 1).to(x)
+    return time_per_sample(scale, len(x)).to(x)

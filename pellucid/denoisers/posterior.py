@@ -38,3 +38,14 @@ class Mean(Posterior):
 def choose(u: Tensor, probabilities: Tensor) -> Tensor:
     """The index that one uniform number u (B,) draws from each row of `probabilities` (B, K), shape (B,)."""
     return (u[:, None].to(probabilities) > probabilities.cumsum(1)[:, :-1]).sum(1)
+
+
+def time_per_sample(t: Tensor, count: int) -> Tensor:
+    """`t`, one for all or one for each of `count` samples, as (1, 1) or (count, 1).
+
+    Raises:
+        UnsupportedError: another number of times: closed forms are known for one noise level per sample only.
+    """
+    if t.numel() not in (1, count) or (t.ndim > 1 and t.numel() != len(t)):
+        raise UnsupportedError(f"Times of shape {tuple(t.shape)} came for {count} samples, expected one each or one for all")
+    return t.reshape(-1, 1)

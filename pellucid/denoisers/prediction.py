@@ -50,6 +50,8 @@ def combination(prediction: Prediction, schedule: Schedule, t: Tensor, sigma_dat
 def skip_and_out(prediction: Prediction, schedule: Schedule, t: Tensor, sigma_data: float = 1.0) -> tuple[Tensor, Tensor]:
     """(c_skip, c_out) with x0 = c_skip x_t + c_out F."""
     a, b = combination(prediction, schedule, t, sigma_data)
+    if prediction == "x0":  # at sigma = 0 too, where the general form is 0 / 0
+        return b, a
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     d = alpha * b - sigma * a
     return b / d, -sigma / d

@@ -29,5 +29,6 @@ class Autoguidance(Denoiser):
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)
 
-    def calls(self, t: float) -> int:
-        return self.denoiser.calls(t) + (0 if self.guidance == 1 else self.weak.calls(t))
+    def calls(self, t: float, conditional: bool = True) -> int:
+        weak = 0 if self.guidance == 1 else self.weak.calls(t, conditional)
+        return self.denoiser.calls(t, conditional) + weak

@@ -43,5 +43,5 @@ class Classifier(Denoiser):
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)
 
-    def calls(self, t: float) -> int:
-        return self.denoiser.calls(t)
+    def calls(self, t: float, conditional: bool = True) -> int:
+        return self.denoiser.calls(t, conditional)

@@ -31,7 +31,7 @@ class ClassifierFree(Denoiser):
             return Mean(self.denoiser(x_t, t, cond).mean)
         null = self.null(cond)
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
-        times = t if t.ndim == 0 else torch.cat([t, t])
+        times = t if t.numel() == 1 or len(t) == 1 else torch.cat([t, t])
         wanted, neutral = self.denoiser(torch.cat([x_t, x_t]), times, both).mean.chunk(2)
         weight = torch.where(acts, self.guidance, 1.0)
         return Mean(neutral + expand(weight, x_t).to(x_t) * (wanted - neutral))
@@ -39,9 +39,9 @@ class ClassifierFree(Denoiser):
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)
 
-    def calls(self, t: float) -> int:
-        acts = bool(self._acts(torch.tensor(t, dtype=torch.float64)))
-        return self.denoiser.calls(t) * (2 if acts else 1)
+    def calls(self, t: float, conditional: bool = True) -> int:
+        acts = conditional and bool(self._acts(torch.tensor(t, dtype=torch.float64)))
+        return self.denoiser.calls(t, conditional) * (2 if acts else 1)
 
     def _acts(self, t: Tensor) -> Tensor:
         log_snr = self.process.schedule.log_snr(torch.as_tensor(t, dtype=torch.float64))

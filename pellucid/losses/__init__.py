@@ -11,9 +11,9 @@ weightings = Registry("weighting", __name__, {
 })
 
 times = Registry("times", __name__, {
-    "uniform": "times.Uniform",
-    "logit_normal": "times.LogitNormal",
-    "log_normal": "times.LogNormal",
+    "uniform": "time.Uniform",
+    "logit_normal": "time.LogitNormal",
+    "log_normal": "time.LogNormal",
 })
 
 losses = Registry("loss", __name__, {

@@ -61,6 +61,8 @@ class MinSNR(Weighting):
 class Sigmoid(Weighting):
     """SNR S(bias - log_snr): S(bias - log_snr) on the error of eps. Hoogeboom et al. 2024 (SiD2), section 3.1.
 
+    Their factor -1/2 dλ/dt belongs to an integral over log-SNR; here the distribution of times takes its place.
+
     Arguments:
         bias: log-SNR above which a level counts less.
     """

@@ -18,7 +18,7 @@ from pellucid.networks.network import Network
 from pellucid.processes import processes
 from pellucid.processes.process import Process
 from pellucid.samplers import grids, samplers
-from pellucid.samplers.grids import Grid
+from pellucid.samplers.grid import Grid
 from pellucid.samplers.sampler import Sampler
 from pellucid.schedules import schedules
 from pellucid.schedules.schedule import Schedule

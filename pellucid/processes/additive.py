@@ -36,7 +36,7 @@ class AdditiveChain(Process):
         if not isinstance(self.schedule, Additive):
             name = type(self.schedule).__name__
             raise ConfigError(f"The additive process came with schedule {name}, expected schedule.name = 'additive'")
-        if self.schedule.continuous and not self.kind.stable:
+        if not self.kind.stable and self.schedule.continuous:
             raise ConfigError(
                 f"The continuous limit of {self.noise_kind} increments is Gaussian: set process.noise_kind = 'gaussian', or "
                 "schedule.continuous = false"
@@ -75,7 +75,9 @@ class AdditiveChain(Process):
     def noise(self, draws: Draws, purpose: str, step: int, shape: Sequence[int], t: Tensor) -> Tensor:
         if self.kind.stable:
             return self.kind.draw(draws, purpose, step, shape)
-        level = torch.round(torch.as_tensor(t, dtype=torch.float64) * self.chain.steps).reshape(-1, *[1] * len(shape))
+        t = torch.as_tensor(t, dtype=torch.float64)
+        t = t.reshape(-1, *[1] * len(shape)) if t.ndim < 2 else t
+        level = torch.round(t * self.chain.steps).clamp_min(1)  # t = 0 needs no noise and gets that of the first increment
         last, total = float(level.max()), torch.zeros((), dtype=torch.float64)
         for k, increment in enumerate(self.increments(draws, purpose, step, shape)):
             total = total + torch.where(k < level, increment, 0.0)

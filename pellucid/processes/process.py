@@ -37,7 +37,7 @@ class Process(ABC):
 
     @abstractmethod
     def noise(self, draws: Draws, purpose: str, step: int, shape: Sequence[int], t: Tensor) -> Tensor:
-        """eps for x_t: (B, *shape), float64, mean 0 and variance 1; `t` is (B,) or a scalar."""
+        """eps for x_t: (B, *shape), float64, mean 0 and variance 1; `t` is (B,), a scalar, or broadcasts against x_t."""
 
     @abstractmethod
     def fresh_noise(self, draws: Draws, purpose: str, step: int, shape: Sequence[int]) -> Tensor:

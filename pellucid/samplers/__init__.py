@@ -17,11 +17,11 @@ samplers = Registry("sampler", __name__, {
 })
 
 grids = Registry("grid", __name__, {
-    "uniform": "grids.Uniform",
-    "quadratic": "grids.Quadratic",
-    "karras": "grids.Karras",
-    "log_snr": "grids.LogSNR",
-    "table": "grids.TableGrid",
+    "uniform": "grid.Uniform",
+    "quadratic": "grid.Quadratic",
+    "karras": "grid.Karras",
+    "log_snr": "grid.LogSNR",
+    "table": "grid.TableGrid",
 })
 
 __getattr__, __dir__, __all__ = samplers.module_interface()

@@ -73,13 +73,13 @@ class Now:
 
     def mean(self, x: Tensor, t: Tensor) -> Tensor:
         """E[x0 | x_t = x]: one evaluation of the denoiser."""
-        self.nfe += self.denoiser.calls(float(t))
+        self.nfe += self.denoiser.calls(float(t), self.cond is not None)
         self.latest = self.denoiser(x, t, self.cond).mean
         return self.latest
 
     def sample(self, x: Tensor, t: Tensor) -> Tensor:
         """A draw from p(x0 | x_t = x): one evaluation of the denoiser."""
-        self.nfe += self.denoiser.calls(float(t))
+        self.nfe += self.denoiser.calls(float(t), self.cond is not None)
         self.latest = self.denoiser(x, t, self.cond).sample(self.source, self.step)
         return self.latest
 

@@ -3,10 +3,10 @@
 from pellucid.core.registry import Registry
 
 optimisers = Registry("optimiser", __name__, {
-    "adamw": "optimisers.adamw",
-    "adam": "optimisers.adam",
-    "rmsprop": "optimisers.rmsprop",
-    "muon": "optimisers.muon",
+    "adamw": "optimiser.adamw",
+    "adam": "optimiser.adam",
+    "rmsprop": "optimiser.rmsprop",
+    "muon": "optimiser.muon",
 })
 
 __getattr__, __dir__, __all__ = optimisers.module_interface()

@@ -11,7 +11,7 @@ from pellucid.codecs.codec import Codec
 from pellucid.core.random import Draws, Keyed
 from pellucid.data.order import stream
 from pellucid.data.pack import Pack
-from pellucid.losses.times import Times
+from pellucid.losses.time import Times
 from pellucid.modalities.modality import Modality
 from pellucid.processes.process import Process
 

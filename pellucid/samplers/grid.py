@@ -17,8 +17,10 @@ class Grid(ABC):
     """`grid(schedule, steps)` -> (steps + 1,) times, strictly falling from `start` to 0."""
 
     def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
-        if steps < 1:
-            raise ConfigError(f"steps = {steps} is out of range: allowed is 1 or more")
+        if steps < 1 or steps != int(steps):
+            raise ConfigError(f"steps = {steps} is out of range: allowed is a whole number from 1")
+        if not 0 < start <= 1:
+            raise ConfigError(f"start = {start} is out of range: allowed is (0, 1], from data to noise")
         inner = self.times(schedule, steps)
         inner = start * inner if start < 1 else inner
         return torch.cat([torch.tensor([start], dtype=torch.float64), inner[1:], torch.zeros(1, dtype=torch.float64)])
@@ -110,11 +112,12 @@ class TableGrid(Grid):
         match self.spacing:
             case "leading":
                 index = torch.arange(steps - 1, -1, -1) * (total // steps) + self.offset
+                require("offset", self.offset, 0, total - 1 - (steps - 1) * (total // steps), closed=True)
             case "trailing":
                 index = torch.round(total - torch.arange(steps, dtype=torch.float64) * total / steps) - 1
             case "linspace":
                 index = torch.round(torch.linspace(total - 1, 0, steps, dtype=torch.float64))
-        return (index.clamp(max=total - 1) + 1).double() / total
+        return (index + 1).double() / total
 
 
 def _ratio_limits(schedule: Schedule, low: float, high: float) -> tuple[float, float]:
