@@ -13,10 +13,12 @@ check: .venv/ready-dev
 	$(BIN)/mypy
 
 .venv/ready: pyproject.toml constraints.txt | .venv
+	@echo "installing into .venv; this takes a minute or two"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 .venv/ready-dev: pyproject.toml constraints.txt | .venv
+	@echo "installing into .venv; this takes a minute or two"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@ .venv/ready
 

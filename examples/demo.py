@@ -13,6 +13,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads; see pellucid/cli/app.py
 
 import numpy as np
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -91,15 +92,16 @@ def measure(model: pellucid.Model, out: Path, screen: Console) -> dict[str, Resu
 def table(found: dict[str, Result], model: pellucid.Model) -> Table:
     """The figures beside what real pictures get."""
     named = {
-        "frechet": "Fréchet distance (less is better)",
-        "kernel": "kernel distance (less is better)",
-        "agreement": "class recognised (more is better)",
+        "frechet": ("Fréchet distance, less is better", "{:.2f}"),
+        "kernel": ("kernel distance, less is better", "{:.3f}"),
+        "agreement": ("class recognised, more is better", "{:.1%}"),
     }
-    rows = Table(title=f"{len(model.facts.labels)} classes, {MEASURED:,} samples", title_justify="left")
-    for column in ("", "generated", "95% interval", "real pictures"):
-        rows.add_column(column, justify="left" if not column else "right")
-    for name, words in named.items():
-        result, form = found[name], "{:.1%}" if name == "agreement" else "{:.2f}"
+    rows = Table(box=SIMPLE_HEAD, pad_edge=False)
+    rows.add_column(f"{len(model.facts.labels)} classes, {MEASURED:,} samples", no_wrap=True)
+    for column in ("generated", "95% interval", "real"):
+        rows.add_column(column, justify="right", no_wrap=True)
+    for name, (words, form) in named.items():
+        result = found[name]
         value, low, high, floor = (form.format(x) for x in (result.value, result.low, result.high, result.floor))
         rows.add_row(words, value, f"{low} to {high}", floor)
     return rows
