@@ -34,7 +34,9 @@ class Label(Conditioner):
 
     def parse(self, value: Any, count: int) -> Tensor:
         """A name or an index, or a list of them that is repeated to `count`; "all" is every label in turn."""
-        wanted = range(len(self.names)) if value == "all" else value if isinstance(value, (list, tuple, range)) else [value]
+        value = value.tolist() if hasattr(value, "tolist") else value  # arrays and tensors
+        many = isinstance(value, (list, tuple, range))
+        wanted = value if many else range(len(self.names)) if value == "all" else [value]
         if not len(wanted):
             raise ConfigError("An empty list of labels: expected one or more of " + ", ".join(self.names))
         indices = [self._index(item) for item in wanted]

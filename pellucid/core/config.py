@@ -5,6 +5,7 @@ class's own signature is the schema: pydantic checks and converts every value ag
 """
 
 import inspect
+import re
 from collections.abc import Mapping
 from typing import Any, get_type_hints
 
@@ -12,6 +13,14 @@ from pydantic import ConfigDict, ValidationError, create_model
 
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.registry import Registry
+
+WORDS = {
+    "a valid integer": "a whole number", "a valid number": "a number", "a valid string": "text",
+    "a valid tuple": "a list such as [1, 2]", "a valid dictionary": "a section with keys",
+    "greater than or equal to": "at least", "less than or equal to": "at most",
+    "greater than": "more than",
+}  # fmt: skip
+"""Pydantic's words and ours."""
 
 
 def build(registry: Registry, section: Mapping[str, Any], **given: Any) -> Any:
@@ -65,6 +74,19 @@ def explain(error: ValidationError, where: str = "") -> str:
     lines = []
     for item in error.errors():
         place = ".".join(str(part) for part in (where, *item["loc"]) if part != "")
-        came = "" if item["type"] == "missing" else f", got {item['input']!r}"
-        lines.append(f"{place}: {item['msg'][0].lower()}{item['msg'][1:]}{came}")
+        came = "" if item["type"] == "missing" or not place else f", got {item['input']!r}"
+        lines.append(f"{place}: {expected(item['msg'])}{came}".removeprefix(": "))
     return "\n".join(lines)
+
+
+def expected(message: str) -> str:
+    """Pydantic's words in ours.
+
+    >>> expected("Input should be a valid integer, unable to parse string as an integer")
+    'expected a whole number'
+    """
+    message = message.removeprefix("Value error, ").replace("Input should be", "expected").rstrip(".")
+    message = re.sub(", (unable to parse|got a number with).*", "", message)
+    for theirs, ours in WORDS.items():
+        message = message.replace(theirs, ours)
+    return message[0].lower() + message[1:]

@@ -55,12 +55,15 @@ class InterruptedRunError(PellucidError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """The tail of an error about an unknown name: the closest known one, then all of them.
+    """The tail of an error about an unknown name: the closest known one, whatever its case, then all of them.
 
-    >>> nearest("cosin", ["linear", "cosine"])
+    >>> nearest("Cosin", ["linear", "cosine"])
     "did you mean 'cosine'? Known: cosine, linear"
     """
     names = sorted(known)
-    close = get_close_matches(name, names, n=1)
+    if not names:
+        return "there are none"
+    lower = {candidate.lower(): candidate for candidate in names}
+    close = get_close_matches(name, names, n=1) or [lower[word] for word in get_close_matches(name.lower(), lower, n=1)]
     hint = f"did you mean '{close[0]}'? " if close else ""
     return f"{hint}Known: {', '.join(names)}"

@@ -10,6 +10,9 @@ from shutil import rmtree
 
 from pellucid.core.errors import UserError
 
+TEMPORARY = ".tmp-"
+"""How names of files that are still being written begin."""
+
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
@@ -58,6 +61,15 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
             rmtree(old, ignore_errors=True)
 
 
+def clear_temporaries(folder: Path) -> None:
+    """Delete what a killed process left half written under `folder`; nobody else may be writing there."""
+    for left in folder.rglob(f"{TEMPORARY}*"):
+        if left.is_dir():
+            rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file's content, read in pieces, as hexadecimal digits."""
     with path.open("rb") as stream:
@@ -65,7 +77,7 @@ def sha256(path: Path) -> str:
 
 
 def _beside(path: Path) -> Path:
-    return path.parent / f".tmp-{token_hex(6)}{path.suffix}"
+    return path.parent / f"{TEMPORARY}{token_hex(6)}{path.suffix}"
 
 
 def _flush(path: Path) -> None:
@@ -83,4 +95,12 @@ def _explained(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # a library's complaint about content, not the system's
             raise
-        raise UserError(f"Cannot write '{path}': {error}") from error
+        raise UserError(f"Cannot write '{path}': {_reason(path, error)}") from error
+
+
+def _reason(path: Path, error: OSError) -> str:
+    """What the system said; where a file stands in the place of a folder, its name."""
+    if isinstance(error, FileExistsError | NotADirectoryError):
+        files = [parent for parent in path.parents if parent.exists() and not parent.is_dir()]
+        return f"'{files[0]}' is a file, not a folder" if files else f"'{path}' is a file, not a folder"
+    return error.strerror or str(error)

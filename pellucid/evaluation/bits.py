@@ -11,7 +11,7 @@ import torch
 
 from pellucid.codecs.identity import Identity
 from pellucid.core.errors import DataError, UnsupportedError
-from pellucid.core.items import Item
+from pellucid.core.items import Item, Origin
 from pellucid.core.random import Keyed
 from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood
 from pellucid.model.model import Model
@@ -19,13 +19,17 @@ from pellucid.model.model import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Bits:
-    """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value."""
+    """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value.
+
+    `notes` are sentences about what was chosen while reading the data.
+    """
 
     mean: float
     standard_error: float
     n: int
     levels: int
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def measure_bits(
@@ -44,7 +48,7 @@ def measure_bits(
     if not isinstance(model.codec, Identity):
         raise UnsupportedError("Likelihoods are of what is diffused; this model diffuses the latents of a codec")
     start, levels = perf_counter(), 256
-    stored = _choose(model, data, n)
+    stored, notes = _choose(model, data, n)
     pieces = []
     for first in range(0, len(stored), batch):
         part = stored[first : first + batch]
@@ -60,15 +64,19 @@ def measure_bits(
         pieces.append(bits_per_dim(found, prod(part.shape[1:]), step=width))
     bits = torch.cat(pieces)
     error = float(bits.std()) / sqrt(len(bits))
-    return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=perf_counter() - start)
+    return Bits(
+        mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=perf_counter() - start, notes=notes
+    )  # fmt: skip
 
 
-def _choose(model: Model, data: Path, n: int) -> np.ndarray:
-    """`n` stored samples spread evenly over the data."""
+def _choose(model: Model, data: Path, n: int) -> tuple[np.ndarray, tuple[str, ...]]:
+    """`n` stored samples spread evenly over the data, and notes on how it was read."""
     size = model.facts.shape[-1] if len(set(model.facts.shape[1:])) == 1 else None
-    records = model.modality.read(data, size=size, channels=model.facts.shape[0], labels=False)
+    records = list(model.modality.read(data, size=size, channels=model.facts.shape[0], labels=False))
+    notes = dict.fromkeys(note for record in records if isinstance(record, Origin) for note in record.notes)
     items = [record.data for record in records if isinstance(record, Item)]
     if len(items) < 2 or items[0].shape != model.facts.shape:
         came = f"{len(items)} samples" + (f" of shape {items[0].shape}" if items else "")
         raise DataError(f"'{data}' holds {came}; expected at least 2 of shape {model.facts.shape}, as the model knows them")
-    return np.stack([items[i] for i in np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).astype(int))])
+    chosen = np.unique(np.linspace(0, len(items) - 1, min(n, len(items))).astype(int))
+    return np.stack([items[i] for i in chosen]), tuple(notes)

@@ -1,14 +1,14 @@
 """From a configuration and the facts of the data to the parts of a model."""
 
-from math import inf
+from math import inf, isfinite
 from typing import Any
 
 from pellucid.codecs import codecs
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.label import Label
-from pellucid.core.config import build
-from pellucid.core.errors import ConfigError
+from pellucid.core.config import build, validated
+from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.guidance.classifier_free import ClassifierFree
@@ -24,13 +24,17 @@ from pellucid.schedules import schedules
 from pellucid.schedules.schedule import Schedule
 from pellucid.schedules.shifted import Shifted
 
+SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval")
+"""Settings of a `sampling` section."""
+
 
 def assemble_process(config: ModelConfig) -> Process:
     """The process with its schedule."""
     section = {key: value for key, value in config.schedule.items() if key != "shift"}
     schedule: Schedule = build(schedules, section)
     if "shift" in config.schedule:
-        schedule = Shifted(base=schedule, shift=float(config.schedule["shift"]))
+        shift = validated(Shifted, {"shift": config.schedule["shift"]}, "schedule", hidden={"base": schedule})
+        schedule = Shifted(base=schedule, **shift)
     process: Process = build(processes, config.process, schedule=schedule)
     return process
 
@@ -64,11 +68,27 @@ def assemble_sampler(config: Section, schedule: Schedule) -> tuple[Sampler, Grid
     return build(samplers, section(config["sampler"])), build(grids, section(config.get("grid") or schedule.grid))
 
 
+def check_sampling(config: Section, denoiser: Denoiser) -> None:
+    """Refuse a complete `sampling` section that could not be used with this denoiser."""
+    for name in config:
+        if name not in SAMPLING:
+            raise ConfigError(f"Unknown setting '{name}' of sampling: {nearest(name, SAMPLING)}")
+    for name, allowed in (("steps", int), ("guidance", (int, float))):
+        if not isinstance(config[name], allowed) or not isfinite(config[name]):
+            raise ConfigError(f"sampling.{name} = {config[name]!r}: expected a number")
+    sampler, grid = assemble_sampler(config, denoiser.process.schedule)
+    sampler.check(denoiser)
+    grid(denoiser.process.schedule, config["steps"])
+    guided(denoiser, config)
+
+
 def guided(denoiser: Denoiser, config: Section) -> Denoiser:
     """The denoiser under the classifier-free guidance of a `sampling` section; a weight of 1 leaves it as it is."""
     weight = float(config.get("guidance", 1.0))
     if weight == 1:
         return denoiser
+    if not isfinite(weight):
+        raise ConfigError(f"guidance = {weight}: expected a finite weight, 1 for none")
     low, high = config.get("guidance_interval", (-inf, inf))
     if not low < high:
         raise ConfigError(f"guidance_interval = ({low}, {high}): expected two values of log-SNR, the lower first")

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from pellucid.codecs.codec import Codec
 from pellucid.core.config import build
-from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.regression import Regression
@@ -24,6 +24,8 @@ from pellucid.model.samples import Samples
 from pellucid.networks.initialise import initialise
 from pellucid.samplers.sampler import Progress
 
+WITHOUT_GAUSSIAN = {"sampler": "ancestral", "steps": 250}
+"""Defaults where noise is of another kind: the sampler that holds for small increments, in many steps."""
 JOURNEY_SAMPLES = 16
 """How many of the samples a journey follows."""
 
@@ -65,6 +67,7 @@ class Model:
         model.card = card
         model.load_tensors(tensors)
         model.denoiser.to(device).eval().requires_grad_(False)
+        model.codec.to(device)
         return model
 
     def save(self, path: Path | str) -> None:
@@ -77,11 +80,19 @@ class Model:
         return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Weights from a file's tensors; all must be there and of the right shape."""
+        """Weights from a file's tensors, in their precision.
+
+        Raises:
+            ModelError: one is missing, of another shape, or not part of this model.
+        """
         for part, module in (("denoiser", self.denoiser), ("codec", self.codec)):
             prefix = f"{part}."
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            module.load_state_dict(state)
+            module.to(next((value.dtype for value in state.values() if value.is_floating_point()), None))
+            try:
+                module.load_state_dict(state)
+            except RuntimeError as error:
+                raise ModelError(f"The weights in the file do not fit its configuration: {error}") from None
 
     @property
     def device(self) -> torch.device:
@@ -96,6 +107,8 @@ class Model:
     def sampling(self, **settings: Any) -> dict[str, Any]:
         """The defaults of sampling, from the modality and the model, under `settings` that are not None."""
         defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0}
+        if not self.denoiser.process.gaussian:
+            defaults |= WITHOUT_GAUSSIAN
         given = {key: value for key, value in settings.items() if value is not None}
         return {**defaults, **self.config.sampling, **given}
 
@@ -132,14 +145,20 @@ class Model:
         """
         if n < 1 or batch < 1:
             raise ConfigError(f"n = {n}, batch = {batch}: expected 1 or more")
+        if not 0 <= seed < 2**64:
+            raise ConfigError(f"seed = {seed} is out of range: allowed is 0 to 2^64 - 1")
         config = self.sampling(
             sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, grid=grid
         )
         cond, names = self._condition(label, n)
         if cond is None and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else _refuse_guidance(guidance)
-        start, ticks = perf_counter(), int(config["steps"])
+        process = self.denoiser.process
+        method, spacing = assemble_sampler(config, process.schedule)
+        times = torch.unique(process.snap(spacing(process.schedule, int(config["steps"])))).flip(0)
+        start, ticks = perf_counter(), len(times) - 1
         total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
+        denoiser = guided(self.denoiser, config)
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} if cond else None
@@ -152,35 +171,23 @@ class Model:
                 if progress is not None:
                     progress(first // batch * ticks + now.step, total)
 
-            pieces.append(self._run(config, ids, seed, part, report, frames if journey and first == 0 else None))
+            draws = Keyed(seed, list(ids))
+            x = self._prior(draws, times[0])
+            if journey and first == 0:
+                frames.append(self._frame(x, float(times[0])))
+            x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
+            with torch.no_grad():
+                pieces.append(self.codec.decode(x).float().cpu())
         return Samples(
             data=torch.cat(pieces), modality=self.modality, labels=names, seed=seed, nfe=nfe,
             seconds=perf_counter() - start, journey=frames,
         )  # fmt: skip
 
-    def _run(
-        self,
-        config: Mapping[str, Any],
-        ids: range,
-        seed: int,
-        cond: Cond | None,
-        callback: Callable[[Progress], None],
-        frames: list[Tensor] | None,
-    ) -> Tensor:
+    def _prior(self, draws: Keyed, t: Tensor) -> Tensor:
+        """Noise to start from."""
         process = self.denoiser.process
-        sampler, grid = assemble_sampler(dict(config), process.schedule)
-        times = torch.unique(process.snap(grid(process.schedule, int(config["steps"])))).flip(0)
-        draws = Keyed(seed, list(ids))
-        shape = self.codec.latent_shape(self.facts.shape)
-        eps = process.noise(draws, "prior", 0, shape, times[0])
-        x = process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
-        if frames is not None:
-            frames.append(self._frame(x, float(times[0])))
-        denoiser = guided(self.denoiser, dict(config))
-        with torch.no_grad():
-            x = sampler.sample(denoiser, x, times, draws=draws, cond=cond, callback=callback)
-            decoded: Tensor = self.codec.decode(x).float().cpu()
-        return decoded
+        eps = process.noise(draws, "prior", 0, self.codec.latent_shape(self.facts.shape), t)
+        return process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
 
     def _frame(self, x: Tensor, t: float) -> Tensor:
         """The first samples at time t as data, scaled to about unit size."""

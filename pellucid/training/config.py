@@ -22,7 +22,7 @@ class DataConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     path: str = ""
-    size: int | None = Field(None, ge=1)
+    size: int | None = Field(None, ge=1, le=4096)
     channels: int | None = Field(None, ge=1)
     condition: Literal["auto", "none", "label"] = "auto"
 
@@ -43,7 +43,7 @@ class TrainingConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     samples: int | None = Field(None, ge=1)
-    minutes: float | None = Field(None, gt=0)
+    minutes: float | None = Field(None, gt=0, allow_inf_nan=False)
     batch: int = Field(64, ge=1)
     micro_batch: int | None = Field(None, ge=1)
     warmup: int = Field(2048, ge=0)
@@ -102,6 +102,9 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
     for name in values:
         if name not in RunConfig.model_fields:
             raise ConfigError(f"Unknown section '{name}' of the configuration: {nearest(name, RunConfig.model_fields)}")
+        known, given = getattr(RunConfig.model_fields[name].annotation, "model_fields", None), values[name]
+        if known and isinstance(given, Mapping) and (strange := [key for key in given if key not in known]):
+            raise ConfigError(f"Unknown setting '{strange[0]}' of {name}: {nearest(strange[0], known)}")
     try:
         return RunConfig.model_validate(values)
     except ValidationError as error:
@@ -116,9 +119,9 @@ def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     values = config.model_dump(exclude_none=True)
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {setting}: expected key=value, such as optimiser.learning_rate=0.001")
         *path, last = key.strip().split(".")
+        if not equals or not all((*path, last)):
+            raise ConfigError(f"--set {setting}: expected key=value, such as optimiser.learning_rate=0.001")
         place = values
         for part in path:
             place = place.setdefault(part, {})
@@ -126,7 +129,11 @@ def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
                 raise ConfigError(f"--set {setting}: '{part}' is a value, not a section")
         if last == "name" and place.get("name") != text.strip():
             place.clear()
-        place[last] = setting_value(text.strip())
+        value, before = setting_value(text.strip()), place.get(last)
+        if isinstance(before, dict) and not isinstance(value, dict):
+            example = f"{key.strip()}.name={value}" if "name" in before else f"{key.strip()}.KEY=VALUE"
+            raise ConfigError(f"--set {setting}: '{last}' is a section; expected a setting in it, {example}")
+        place[last] = value
     return parse_config(values)
 
 

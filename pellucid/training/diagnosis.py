@@ -8,20 +8,29 @@ from pellucid.losses.denoising import DenoisingLoss
 from pellucid.training.batches import Batch
 
 
-def diverged(loss: DenoisingLoss, batch: Batch, seen: int, learning_rate: float, gradient_norm: float) -> DivergenceError:
-    """The error to raise: runs the batch once more and watches every tensor."""
+def diverged(
+    loss: DenoisingLoss, batch: Batch, seen: int, rates: tuple[float, float], gradient_norm: float, *, saved: bool
+) -> DivergenceError:
+    """The error to raise: runs the batch once more and watches every tensor.
+
+    Arguments:
+        rates: the learning rate of this step, and the one that was set.
+        saved: whether there is a checkpoint.
+    """
     values, culprit = _first_bad(loss, batch)
     rows = (~values.isfinite()).nonzero()[:, 0].tolist() if values.ndim else []
     shown = rows[:8] or list(range(min(4, len(batch.ids))))
     where = ", ".join(f"sample {int(batch.ids[i])} at t = {float(batch.t[i]):.4g}" for i in shown)
     more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
+    now, set_rate = rates
+    back = " The last good checkpoint is intact: --resume goes on from it." if saved else ""
     return DivergenceError(
         f"Training met NaN or Inf after {seen} samples.\n"
         f"  first bad tensor  {culprit}\n"
         f"  gradient norm     {gradient_norm:.4g}\n"
         f"  {'bad losses       ' if rows else 'in the batch     '} {where}{more}\n"
-        f"  learning rate     {learning_rate:.3g}\n"
-        f"What to try: {_advice(culprit, learning_rate)}. The last good checkpoint is intact: --resume goes on from it."
+        f"  learning rate     {now:.3g}{'' if now == set_rate else f' of {set_rate:.3g}'}\n"
+        f"What to try: {_advice(culprit, set_rate)}.{back}"
     )
 
 
@@ -52,9 +61,21 @@ def _first_bad(loss: DenoisingLoss, batch: Batch) -> tuple[Tensor, str]:
         return values.detach(), found[0]
     if not values.isfinite().all():
         return values.detach(), "the loss"
-    values.mean().backward()
-    bad = [name for name, p in loss.named_parameters() if p.grad is not None and not p.grad.isfinite().all()]
-    return values.detach(), f"gradient of {bad[-1]}" if bad else "none when the step is repeated: an unsteady machine?"
+    return values.detach(), _bad_gradient(loss, values)
+
+
+def _bad_gradient(loss: DenoisingLoss, values: Tensor) -> str:
+    """Which gradient is at fault where all losses are finite."""
+    loss.zero_grad()
+    values.mean().backward()  # type: ignore[no-untyped-call]
+    gradients = {name: p.grad for name, p in loss.named_parameters() if p.grad is not None}
+    bad = [name for name, gradient in gradients.items() if not gradient.isfinite().all()]
+    if bad:
+        return f"gradient of {bad[-1]}"
+    if not torch.stack([gradient.norm() for gradient in gradients.values()]).norm().isfinite():
+        largest = max(gradients, key=lambda name: float(gradients[name].abs().max()))
+        return f"norm of the gradients, each of which is finite; the largest is that of {largest}"
+    return "none when the step is repeated: an unsteady machine?"
 
 
 def _advice(culprit: str, learning_rate: float) -> str:

@@ -23,7 +23,7 @@ class Journal:
     def __init__(self, folder: Path, seen: int) -> None:
         path = folder / NAME
         if path.exists():
-            lines = [line for line in path.read_text(encoding="utf-8").splitlines() if _holds(line, seen)]
+            lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if _holds(line, seen)]
             with atomic_write(path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")

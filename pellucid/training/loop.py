@@ -6,19 +6,24 @@ import platform
 import shlex
 import sys
 from hashlib import sha256
+from math import inf
 from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch.nn import Parameter
+from torch.optim import Optimizer
 
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
-from pellucid.core.files import atomic_write
+from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
 from pellucid.evaluation.machine import processor
 from pellucid.losses import times, weightings
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.model.assemble import check_sampling
+from pellucid.model.config import Section
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training import optimisers
@@ -62,19 +67,21 @@ def run(
     """
     folder = Path(out)
     config = _open_run(config, folder, resume)
+    clear_temporaries(folder)
     prepared = prepare(config, folder / "data")
     model = Model.create(config.model_part(), prepared.facts, config.seed)
     state = _assemble_state(config, model, torch.device(device))
     identity, saved = _identity(config, prepared), folder / "checkpoints"
     if resume and (newest := checkpoints(saved)[-1:]):
         state.restore(newest[0], identity)
+    batches, bf16 = _assemble_batches(config, prepared, model), _bf16(config, model.device)
+    check_sampling(model.sampling(), model.denoiser)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
         if observer is not None:
             observer.begin(prepared, model, state)
-        batches, bf16 = _assemble_batches(config, prepared, model), _bf16(config, model.device)
         steps = Steps(config.training, state, batches, bf16, saved, identity, journal, observer)
         steps.run()
         steps.save()
@@ -90,14 +97,28 @@ def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:
     saved = folder / CONFIG
     if resume and saved.is_file():
         own = load_config(saved)
-        return own.model_copy(update={"data": own.data.model_copy(update={"path": config.data.path or own.data.path})})
+        path = config.data.path or own.data.path
+        if not path:
+            raise ConfigError(f"'{saved}' does not say where the data is: give its path")
+        return own.model_copy(update={"data": own.data.model_copy(update={"path": path})})
     if saved.exists():
         raise ConfigError(f"'{folder}' already holds a run: add --resume to go on with it, or choose another --out")
+    if resume and not (config.data.path and (config.training.samples or config.training.minutes)):
+        raise ConfigError(f"There is no run in '{folder}' to go on with: it has no {CONFIG}")
     if config.training.samples is None and config.training.minutes is None:
         raise ConfigError("How long? Give --minutes M or --samples N")
     if not config.data.path:
         raise ConfigError("No data: expected the path of a folder or array file")
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"The run's folder '{folder}' is a file: give another --out")
+    _refuse_nested(folder, Path(config.data.path))
     return config
+
+
+def _refuse_nested(folder: Path, data: Path) -> None:
+    """A run inside a folder of pictures would be read as part of it when the run is resumed."""
+    if data.is_dir() and folder.resolve().is_relative_to(data.resolve()) and not (data / "manifest.json").is_file():
+        raise ConfigError(f"The run's folder '{folder}' lies inside the data '{data}': give an --out elsewhere")
 
 
 def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> TrainingState:
@@ -111,10 +132,21 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
-    optimiser = build(optimisers, config.optimiser, parameters=list(loss.parameters()))
+    optimiser = _assemble_optimiser(config.optimiser, list(loss.parameters()))
     training = config.training
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
     return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
+
+
+def _assemble_optimiser(section: Section, parameters: list[Parameter]) -> Optimizer:
+    try:
+        optimiser: Optimizer = build(optimisers, section, parameters=parameters)
+    except ValueError as error:  # torch checks some settings itself
+        raise ConfigError(f"optimiser.{section['name']}: {error}") from None
+    rate = optimiser.param_groups[0]["lr"]
+    if not 0 < rate < inf:
+        raise ConfigError(f"optimiser.learning_rate = {rate:g} is out of range: allowed is any number above 0")
+    return optimiser
 
 
 def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:

@@ -44,7 +44,7 @@ class Plan:
         """From 0 at the start to 1 at the end."""
         for start, done, end in reversed(self.legs):
             if seen >= start:
-                return min(1.0, done + (1 - done) * (seen - start) / max(end - start, 1))
+                return 1.0 if seen >= end else done + (1 - done) * (seen - start) / (end - start)
         return 0.0
 
     def tick(self, seen: int, seconds: float, rate: float) -> bool:
@@ -57,7 +57,7 @@ class Plan:
             due = self.elapsed >= min(MEASURE_SHARE * budget, MEASURE_SECONDS)
         else:
             due = self.elapsed - self.planned_at >= REPLAN_SHARE * budget
-        if not due:
+        if not due or (self.legs and self.elapsed >= budget):  # when time is over, the little that is left is done
             return False
         end = self._whole(seen + max(0.0, budget - self.elapsed) * rate)
         self.planned_at = self.elapsed

@@ -1,7 +1,7 @@
 """Everything that training remembers, and its checkpoints."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,10 @@ FORMAT = "pellucid-checkpoint-1"
 
 @dataclass(eq=False)
 class TrainingState:
-    """Weights, optimiser, averages, plan, samples and steps so far. There is nothing else, so resuming is exact."""
+    """Weights, optimiser, averages, plan, samples and steps so far, and the losses since the last line of the log.
+
+    There is nothing else, so resuming is exact.
+    """
 
     loss: DenoisingLoss
     optimiser: Optimizer
@@ -30,6 +33,7 @@ class TrainingState:
     plan: Plan
     seen: int = 0
     step: int = 0
+    losses: list[float] = field(default_factory=list)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name."""
@@ -43,7 +47,9 @@ class TrainingState:
     def save(self, folder: Path, keep: int, identity: str) -> Path:
         """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
         path = folder / f"{self.seen:012d}.safetensors"
-        facts = {"seen": self.seen, "step": self.step, "plan": self.plan.state(), "identity": identity}
+        facts = {
+            "seen": self.seen, "step": self.step, "losses": self.losses, "plan": self.plan.state(), "identity": identity
+        }  # fmt: skip
         with atomic_write(path) as temporary:
             tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors().items()}
             save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(facts)})
@@ -76,7 +82,7 @@ class TrainingState:
                 for name, value in _under(tensors, f"ema.{average.width}.").items()
             }
         self.plan.restore(facts["plan"])
-        self.seen, self.step = facts["seen"], facts["step"]
+        self.seen, self.step, self.losses = facts["seen"], facts["step"], facts["losses"]
 
 
 def checkpoints(folder: Path) -> list[Path]:

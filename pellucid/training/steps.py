@@ -2,6 +2,7 @@
 
 from contextlib import nullcontext
 from dataclasses import dataclass, field
+from math import inf
 from pathlib import Path
 from time import monotonic
 from typing import Any, Protocol
@@ -9,7 +10,7 @@ from typing import Any, Protocol
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from pellucid.core.errors import InterruptedRunError
+from pellucid.core.errors import DivergenceError, InterruptedRunError
 from pellucid.training.batches import Batch, Batches
 from pellucid.training.config import TrainingConfig
 from pellucid.training.diagnosis import diverged
@@ -50,9 +51,8 @@ class Steps:
 
     def __post_init__(self) -> None:
         self._rates = [float(group["lr"]) for group in self.state.optimiser.param_groups]
-        self._losses: list[float] = []
-        self._logged = self._saved = self.state.seen
-        self._saved_at = monotonic()
+        self._saved, self._saved_at = self.state.seen, monotonic()
+        self._batch: Batch | None = None
 
     def run(self) -> None:
         """Raises InterruptedRunError on a signal and DivergenceError on NaN or Inf."""
@@ -78,7 +78,9 @@ class Steps:
                     )
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, unless a weight has gone bad since the loss was last seen."""
+        if self._batch is not None and not all(p.isfinite().all() for p in self.state.loss.parameters()):
+            raise self._diverged(self._batch, float("nan"))
         path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity)
         self.journal.write("checkpoint", self.state.seen, path=path.name)
         self._saved, self._saved_at = self.state.seen, monotonic()
@@ -91,10 +93,10 @@ class Steps:
         )
         for group, rate in zip(state.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
-        batch = self.batches(state.seen, self.config.batch)
+        self._batch = batch = self.batches(state.seen, self.config.batch)
         loss, norm = self._gradient(batch)
-        if not (abs(loss) < float("inf") and norm < float("inf")):
-            raise diverged(state.loss, batch, state.seen, self._rates[0] * factor, norm)
+        if not (abs(loss) < inf and norm < inf):
+            raise self._diverged(batch, norm)
         state.optimiser.step()
         state.seen += self.config.batch
         state.step += 1
@@ -113,16 +115,22 @@ class Steps:
             total += float(loss.detach())
         return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
 
+    def _diverged(self, batch: Batch, norm: float) -> DivergenceError:
+        saved = any(self.checkpoints.glob("*.safetensors"))
+        now = float(self.state.optimiser.param_groups[0]["lr"])
+        return diverged(self.state.loss, batch, self.state.seen, (now, self._rates[0]), norm, saved=saved)
+
     def _log(self, loss: float, norm: float, rate: float, *, last: bool) -> None:
         """The mean loss of every so many samples, and of those at the end."""
-        self._losses.append(loss)
-        if last or self.state.seen - self._logged >= self.config.log_samples:
+        state = self.state
+        state.losses.append(loss)
+        if last or len(state.losses) * self.config.batch >= self.config.log_samples:
             values: dict[str, Any] = {
-                "loss": sum(self._losses) / len(self._losses), "gradient_norm": norm,
-                "learning_rate": self.state.optimiser.param_groups[0]["lr"], "samples_per_second": rate,
+                "loss": sum(state.losses) / len(state.losses), "gradient_norm": norm,
+                "learning_rate": state.optimiser.param_groups[0]["lr"], "samples_per_second": rate,
             }  # fmt: skip
-            self.journal.write("train", self.state.seen, **values)
-            self._logged, self._losses = self.state.seen, []
+            self.journal.write("train", state.seen, **values)
+            state.losses = []
 
     def _due(self) -> bool:
         if self.config.checkpoint_samples:

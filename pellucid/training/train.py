@@ -1,10 +1,11 @@
 """Training as the command line and Python offer it: data in, a run folder with model, pictures and report out."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pellucid.core.errors import ConfigError
+from pellucid.core.errors import ConfigError, DataError
 from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
@@ -53,11 +54,16 @@ def train(
         "training.minutes": minutes, "training.samples": samples,
     }  # fmt: skip
     flags = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
-    started = resume and (out / NAME).is_file()
-    base = load_config(out / NAME) if started else load_config(Path(recipe)) if recipe else RunConfig()
+    if minutes is not None and samples is not None:
+        raise ConfigError(f"minutes = {minutes:g} and samples = {samples}: give one of them")
+    own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
+    base = load_config(Path(recipe)) if recipe else own or RunConfig()
+    if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
+        length = base.training.model_copy(update={"minutes": None, "samples": None})
+        base = base.model_copy(update={"training": length})
     config = apply_settings(base, [*flags, *settings])
-    if started:
-        _refuse_changes(base, config)
+    if own is not None:
+        _refuse_changes(own, config)
     model = run(config, out, resume=resume, device=device, observer=observer)
     _first_look(model, out / "pictures")
     write_report(out)
@@ -67,10 +73,11 @@ def train(
 def _refuse_changes(own: RunConfig, asked: RunConfig) -> None:
     """Only where the data lies may differ from what the run was started with."""
     old, new = _flat(own.model_dump(exclude={"data": {"path"}})), _flat(asked.model_dump(exclude={"data": {"path"}}))
-    for key, value in new.items():
-        if old.get(key) != value:
+    for key in {**new, **old}:
+        if old.get(key) != new.get(key):
             raise ConfigError(
-                f"--resume goes on with the settings that the run was started with: {key} is {old.get(key)}, not {value}. "
+                f"--resume goes on with the settings that the run was started with: {key} is {old.get(key)}, "
+                f"not {new.get(key)}. "
                 "Leave it out, or start a new run in another folder"
             )
 
@@ -86,11 +93,9 @@ def _toml(value: object) -> str:
     """A string in quotes, anything else as it is.
 
     >>> _toml("0.5"), _toml(0.5)
-    ("'0.5'", '0.5')
+    ('"0.5"', '0.5')
     """
-    if not isinstance(value, str):
-        return str(value)
-    return f"'{value}'" if "'" not in value else f'"{value}"'
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 
 def _first_look(model: Model, folder: Path) -> None:
@@ -101,5 +106,8 @@ def _first_look(model: Model, folder: Path) -> None:
         samples = model.sample(count, label="all", journey=True)
     else:
         samples = model.sample(36, journey=True)
-    samples.save(folder / "samples.png")
-    samples.save_journey(folder / "journey.gif")
+    try:
+        samples.save(folder / "samples.png")
+        samples.save_journey(folder / "journey.gif")
+    except DataError:  # channels that are no colours
+        samples.save(folder / "samples.npy")
