@@ -229,10 +229,16 @@ def test_ten_minutes_are_ten_minutes(change: float, factor: float, share: float)
     assert len(plan.legs) == (1 if factor == 1 else len(plan.legs)) <= 6
 
 
-def test_the_rate_arrives_at_zero_when_time_is_short() -> None:
-    """Also when the speed halves in a short run: progress goes on to 1 instead of breaking off."""
-    _, path, _ = simulate(1.0, 64, lambda share: 214.4 if share < 0.5 else 107.2)
-    assert path[-1] == pytest.approx(1, abs=1e-12)
+JUST_BEFORE = pytest.mark.xfail(strict=True, reason="a plan made just before the minutes are over ends at progress 0.84")
+
+
+@pytest.mark.parametrize(("minutes", "steps", "change", "factor"), [
+    (1.0, 201, 0.5, 0.5), pytest.param(0.5, 176, 0.55008312, 0.37982963, marks=JUST_BEFORE),
+])  # fmt: skip
+def test_the_rate_arrives_at_zero_when_time_is_short(minutes: float, steps: int, change: float, factor: float) -> None:
+    """Also when the speed falls in a short run: progress goes on to 1 in small steps instead of breaking off."""
+    _, path, _ = simulate(minutes, 64, lambda share: 64 * steps / (60 * minutes) * (1 if share < change else factor))
+    assert 1 - path[-1] < 1e-12 < 1 - path[-2] < 0.05
 
 
 def test_the_rate_at_the_end_is_exactly_zero() -> None:
