@@ -134,7 +134,7 @@ def test_shift_moves_log_snr() -> None:
     ({"name": "additive", "steps": 0}, "steps = 0"),
     ({"name": "additive", "direction": "up"}, "'generation' or 'noising', got 'up'"),
     ({"name": "additive", "tauu": 3}, "did you mean 'tau'"),
-    ({"name": "sigmoid", "tau": "x"}, "unable to parse string as a number, got 'x'"),
+    ({"name": "sigmoid", "tau": "x"}, "expected a number, got 'x'"),
     ({"name": "table", "alphas_cumprod": [0.5, 0.6]}, "strictly falling"),
     ({"name": "edm", "sigma_max": float("nan")}, "sigma_max = nan"),
     ({"name": "cosin"}, "did you mean 'cosine'"),

@@ -4,29 +4,27 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Json, Quiet, result
+from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
 
 
 def doctor(
+    seconds: Annotated[float, typer.Option(metavar="S", min=0.1, max=3600, help="How long the speed is measured.")] = 4.0,
+    seed: Seed = None,
+    device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
-    seconds: Annotated[float, typer.Option(min=0.1, help="How long the speed is measured.")] = 4.0,
 ) -> None:
     """This machine, its speed, and what is installed.
 
+    The speed is measured on --device, with numbers drawn from --seed.
+
     Examples:
-
-        pellucid doctor
-
-        pellucid doctor --json
+      pellucid doctor
+      pellucid doctor --json
     """
     from pellucid.cli.console import console
     from pellucid.evaluation.machine import examine
 
-    screen = console(quiet)
-    with screen.status("measuring"):
-        found = examine(seconds)
-    width = max(len(name) for name in found)
-    for name, value in found.items():
-        screen.print(f"{name:<{width}}  {value}")
-    result(found, json)
+    with console(quiet).status("measuring"):
+        found = examine(seconds, device=choose_device(device), seed=seed or 0)
+    result({name: str(value) for name, value in found.items()}, found, json, quiet)

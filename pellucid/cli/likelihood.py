@@ -1,5 +1,6 @@
 """`pellucid likelihood`."""
 
+from math import isfinite
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,25 +10,31 @@ from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, resul
 
 
 def likelihood(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
-    data: Annotated[Path, typer.Argument(help="Data of the kind that the model was trained on.")],
-    n: Annotated[int, typer.Option("-n", min=2, help="How many samples are measured, spread over the data.")] = 64,
+    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    data: Annotated[Path, typer.Argument(help="Data of the kind that the model was trained on.", show_default=False)],
+    n: Annotated[
+        int, typer.Option("-n", metavar="N", min=2, help="How many samples are measured, spread over the data.")
+    ] = 64,
     method: Annotated[Literal["ode", "elbo"], typer.Option(help="ode: exact up to the solver; elbo: a bound.")] = "ode",
-    steps: Annotated[int, typer.Option(min=1, help="Solver steps of ode, noise levels of elbo.")] = 64,
+    steps: Annotated[
+        int, typer.Option(metavar="N", min=1, help="Solver steps of ode, noise levels of elbo.")
+    ] = 64,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """How probable data is under the model, in bits per dimension; less is better.
+    """How probable data is under the model; fewer bits are better.
 
-    Pictures are taken as bytes, each spread uniformly over its level of 256: knowing nothing costs 8 bits per dimension.
+    Pictures are taken as bytes, each spread uniformly over its level of 256:
+    knowing nothing costs 8 bits per dimension.
 
     Examples:
-
-        pellucid likelihood runs/fashion data/fashion-mnist -n 256 --method elbo
+      pellucid likelihood runs/photos HELD_OUT/
+      pellucid likelihood runs/fashion data/fashion-mnist -n 256 --method elbo
     """
-    from pellucid.cli.console import console, duration
+    from pellucid.cli.console import console, counted, duration
+    from pellucid.core.errors import UserError
     from pellucid.evaluation.bits import measure_bits
     from pellucid.model.model import Model
 
@@ -35,8 +42,18 @@ def likelihood(
     loaded = Model.load(model, choose_device(device))
     with screen.status("measuring"):
         found = measure_bits(loaded, data, n=n, method=method, steps=steps, seed=seed or 0)
-    screen.print(
-        f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} bits per dimension (95% interval, {found.n} samples, "
-        f"{method}, dequantised uniformly over {found.levels} levels, {duration(found.seconds)})"
-    )
-    result({"bits_per_dim": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method}, json)
+    if not isfinite(found.mean):
+        raise UserError(f"The likelihood is not a number: the weights of '{model}' are damaged, or its training went wrong")
+    for note in found.notes:
+        screen.print(f"data      {note}")
+    how = f"ode in {counted(steps, 'step')}" if method == "ode" else f"elbo at {counted(steps, 'noise level')}"
+    lines = {
+        "bits": f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} per dimension (95% interval)",
+        "from": f"{counted(found.n, 'sample')}, {how}, {found.levels} levels "
+                f"dequantised uniformly, {duration(found.seconds)}",
+    }  # fmt: skip
+    values = {
+        "bits_per_dim": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method, "steps": steps,
+        "seed": seed or 0, "seconds": found.seconds,
+    }  # fmt: skip
+    result(lines, values, json, quiet)

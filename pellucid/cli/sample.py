@@ -1,29 +1,58 @@
 """`pellucid sample`."""
 
+import os
+import re
+from math import isfinite
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.core.errors import ConfigError, UserError, nearest
+from pellucid.samplers import grids, samplers
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
+COLOURS = (1, 3, 4)  # channels that a picture can show
+JOURNEYS = (".gif", ".webp", ".png")
+
+Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
+Out = Annotated[
+    Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, an .npy array, or a folder for one file each.")
+]
+Label = Annotated[
+    str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
+]
+Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(samplers)}.")]
+Steps = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Steps from noise to data; more is better and slower.")
+]
+Guidance = Annotated[float | None, typer.Option(metavar="W", help="How strongly the label is followed; 1 is off.")]
+Interval = Annotated[
+    tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="log-SNR between which guidance acts.")
+]
+Grid = Annotated[str | None, typer.Option(metavar="NAME", help=f"Where the steps lie: {', '.join(grids)}.")]
+Journey = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Also show noise becoming data: .gif, .webp or .png.")
+]
+Batch = Annotated[int, typer.Option(metavar="N", min=1, help="How many are made at once; does not change the samples.")]
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.")],
-    n: Annotated[int, typer.Option("-n", min=1, help="How many.")] = 16,
-    out: Annotated[Path, typer.Option("--out", "-o", help="A folder for one file each, or a picture for all.")] = Path(
-        "samples.png"
-    ),
-    label: Annotated[str | None, typer.Option(help="A class by name; several by commas; 'all' for each in turn.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="ddim, heun, dpmpp, unipc, ancestral, ...")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help="Steps from noise to data; more is better and slower.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="How strongly the label is followed; 1 is off.")] = None,
-    guidance_interval: Annotated[
-        tuple[float, float] | None, typer.Option(help="log-SNR between which guidance acts.")
-    ] = None,
-    grid: Annotated[str | None, typer.Option(help="Where the steps lie: uniform, quadratic, karras, log_snr.")] = None,
-    journey: Annotated[Path | None, typer.Option(help="Also show noise becoming data: .gif, .webp or .png.")] = None,
-    batch: Annotated[int, typer.Option(min=1, help="How many are made at once; does not change the samples.")] = 64,
+    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    n: Count = 16,
+    out: Out = Path("samples.png"),
+    label: Label = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    guidance_interval: Interval = None,
+    grid: Grid = None,
+    journey: Journey = None,
+    batch: Batch = 64,
     setting: Setting = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -32,57 +61,96 @@ def sample(
 ) -> None:
     """Generate samples.
 
+    What is not given is as the model's training set it. --set reaches any setting
+    of the sampler and the grid: sampler.KEY=VALUE, grid.KEY=VALUE.
+
     Examples:
-
-        pellucid sample runs/fashion -n 64 --label all --guidance 2 --out sheet.png
-
-        pellucid sample runs/fashion --label bag,coat --sampler dpmpp --steps 12 --journey bags.gif
-
-        pellucid sample runs/fashion --sampler heun --set sampler.churn=20
+      pellucid sample runs/fashion -n 64 --label all --guidance 2 --out sheet.png
+      pellucid sample runs/fashion --label bag,coat --steps 12 --journey bags.gif
+      pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    from pellucid.cli.console import console, duration
+    _check_out(out, PICTURES, "--out", folder=True)
+    _check_out(journey, JOURNEYS, "--journey", folder=False)
+    from pellucid.cli.console import console, counted, counting, duration
     from pellucid.model.model import Model
 
     screen = console(quiet)
     loaded = Model.load(model, choose_device(device))
-    wanted: Any = label if label is None or label in loaded.facts.labels else _one_or_many(label)
-    parts = _parts({"sampler": sampler, "grid": grid}, setting or [])
-    with screen.status("sampling") as status:
-
-        def tell(done: int, total: int) -> None:
-            status.update(f"sampling  step {done} of {total}")
-
+    if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
+        raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
+    _check_guidance(loaded, guidance, guidance_interval)
+    parts = _parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
+    with counting(screen, "sampling") as tell:
         made = loaded.sample(
-            n, label=wanted, steps=steps, guidance=guidance, guidance_interval=guidance_interval, seed=seed or 0,
-            batch=batch, journey=journey is not None, progress=tell, **parts,
+            n, label=_wanted(loaded, label), steps=steps, guidance=guidance, guidance_interval=guidance_interval,
+            seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **parts,
         )  # fmt: skip
+    if not bool(made.data.isfinite().all()):
+        raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")
     written = made.save(out)
+    calls = f"{counted(made.nfe, 'network call')} each"
+    lines = {
+        "done": f"{counted(n, 'sample')} in {duration(made.seconds)}, {n / made.seconds:.1f}/s, {calls}, seed {made.seed}",
+        "samples": str(out) if written == [out] else f"{out}{os.sep} ({counted(len(written), 'file')})",
+    }
     if journey is not None:
         made.save_journey(journey)
-    screen.print(f"{n} samples, {made.nfe} network calls each, {duration(made.seconds)} -> {out}")
-    if journey is not None:
-        screen.print(f"journey -> {journey}")
+        lines["journey"] = str(journey)
     facts = {"n": n, "nfe": made.nfe, "seconds": made.seconds, "labels": made.labels, "seed": made.seed}
-    result({**facts, "files": [str(path) for path in written], "journey": journey}, json)
+    result(lines, {**facts, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
-def _one_or_many(label: str) -> str | list[str]:
-    names = [name.strip() for name in label.split(",")]
-    return names[0] if len(names) == 1 else names
+def _check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, folder: bool) -> None:
+    """Refuse, before any work, a name that no format has and a place where nothing can be written."""
+    if path is None:
+        return
+    suffix = path.suffix.lower()
+    as_file = suffix in suffixes
+    if not as_file and not (folder and (path.is_dir() or not re.fullmatch(r"\.[a-z][a-z0-9]+", suffix))):
+        more = "; a folder has no dot in its name" if folder else ""
+        raise ConfigError(f"{option} {path}: no such format as '{suffix}': {nearest(suffix, suffixes)}{more}")
+    if as_file and path.is_dir():
+        raise ConfigError(f"{option} {path} is a folder, expected the name of a file")
+    if as_file and path.is_file() and not os.access(path, os.W_OK):
+        raise UserError(f"Cannot write '{path}': it is write-protected")
+    place = next(found for found in (*([] if as_file else [path]), *path.parents) if found.exists())
+    if not place.is_dir():
+        raise UserError(f"Cannot write '{path}': '{place}' is a file, not a folder")
+    if not os.access(place, os.W_OK):
+        raise UserError(f"Cannot write '{path}': no permission to write in '{place}'")
 
 
-def _parts(names: dict[str, str | None], settings: list[str]) -> dict[str, Any]:
-    """Sampler and grid by name, with what `--set sampler.key=value` adds."""
-    from pellucid.core.errors import ConfigError
+def _check_guidance(model: "Model", guidance: float | None, interval: tuple[float, float] | None) -> None:
+    if guidance is not None and not isfinite(guidance):
+        raise ConfigError(f"--guidance {guidance}: expected a number, such as 2")
+    if interval is None:
+        return
+    low, high = interval
+    if not low < high:
+        raise ConfigError(f"--guidance-interval {low:g} {high:g}: expected two values of log-SNR, the lower first")
+    if float(model.sampling(guidance=guidance)["guidance"]) == 1:
+        raise ConfigError("--guidance-interval without guidance has no effect: add --guidance W, and --label")
+
+
+def _wanted(model: "Model", label: str | None) -> str | list[str] | None:
+    """A label whose name holds a comma is one label."""
+    if label is None or label in model.facts.labels or "," not in label:
+        return label
+    return [name.strip() for name in label.split(",")]
+
+
+def _parts(model: "Model", names: dict[str, str | None], settings: list[str]) -> dict[str, Any]:
+    """Sampler and grid by name, or as the model has them, with what `--set sampler.key=value` adds."""
     from pellucid.training.config import setting_value
 
+    defaults = {"grid": model.denoiser.process.schedule.grid, **model.sampling()}
     parts: dict[str, Any] = {key: {"name": name} for key, name in names.items() if name is not None}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        part, _, name = key.partition(".")
+        part, _, name = key.strip().partition(".")
         if not equals or part not in names or not name:
             raise ConfigError(f"--set {setting}: expected sampler.KEY=VALUE or grid.KEY=VALUE, such as sampler.eta=0.5")
-        if part not in parts:
-            raise ConfigError(f"--set {setting}: name the {part} too, with --{part} NAME")
-        parts[part][name] = setting_value(text)
+        default = defaults[part]
+        section = parts.setdefault(part, {"name": default} if isinstance(default, str) else dict(default))
+        section[name] = setting_value(text.strip())
     return parts

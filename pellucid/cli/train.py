@@ -1,26 +1,37 @@
 """`pellucid train`."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated, Literal
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choose_device, result
+
+FILES = (
+    ("model", "model.safetensors"), ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"),
+    ("journey", "pictures/journey.gif"), ("report", "report.html"),
+)  # fmt: skip
+"""What a run leaves, by the names it is told under."""
 
 
 def train(
-    data: Annotated[Path | None, typer.Argument(help="A folder of pictures, an IDX, .npy or .npz file, or a pack.")] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The run's folder.")] = Path("run"),
-    minutes: Annotated[float | None, typer.Option(help="Train for about this long.")] = None,
-    samples: Annotated[int | None, typer.Option(help="Train on this many samples, counting repeats.")] = None,
-    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    data: Annotated[
+        Path | None, typer.Argument(help="A folder of pictures, an IDX, .npy or .npz file, or a pack.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Side of the pictures in pixels.")] = None,
     condition: Annotated[
         Literal["auto", "none", "label"] | None,
-        typer.Option(help="What samples are conditioned on; auto, the default: labels if there are."),
+        typer.Option(help="What samples are conditioned on; auto, the default: labels if there are any."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(help="A TOML file of settings to start from.")] = None,
+    recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file of settings to start from.")] = None,
     setting: Setting = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the run in --out as if never stopped.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar=FLAG, help="Go on with the run in --out as if never stopped.")
+    ] = False,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -28,28 +39,37 @@ def train(
 ) -> None:
     """Train a model on your data.
 
+    Give --minutes or --samples. Sub-folders of pictures become labels. The model,
+    its pictures and a report go to --out; Ctrl-C saves, --resume goes on.
+
     Examples:
-
-        pellucid train PHOTOS/ --out runs/photos --minutes 30
-
-        pellucid train data/fashion-mnist --out runs/fashion --minutes 10 --set network.size=small
-
-        pellucid train --out runs/photos --resume
+      pellucid train PHOTOS/ --out runs/photos --minutes 30
+      pellucid train data/fashion-mnist --minutes 10 --set network.size=small
+      pellucid train --out runs/photos --resume
     """
-    from pellucid.cli.console import TrainingDisplay, console, duration
-    from pellucid.core.errors import ConfigError
+    from pellucid.cli.console import TrainingDisplay, console, counted, duration
+    from pellucid.core.errors import ConfigError, InterruptedRunError
     from pellucid.training.train import train as run
 
     if data is None and not resume:
         raise ConfigError("No data: give the path of a folder or array file, or --resume with --out")
+    go_on = f"pellucid train --out {quote(str(out))} --resume"
     screen = console(quiet)
-    with TrainingDisplay(screen) as display:
-        model = run(
-            data, out, minutes=minutes, samples=samples, size=size, condition=condition, recipe=recipe,
-            settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
-        )  # fmt: skip
-    files = {"model": out / "model.safetensors", "samples": out / "pictures" / "samples.png", "report": out / "report.html"}
-    screen.print(f"done      {model.card['samples_seen']:,} samples in {duration(60 * model.card['minutes'])}")
-    for name, path in files.items():
-        screen.print(f"{name:<9} {path}", soft_wrap=True)
-    result({"run": out, **files, **model.card}, json)
+    try:
+        with TrainingDisplay(screen) as display:
+            model = run(
+                data, out, minutes=minutes, samples=samples, size=size, condition=condition, recipe=recipe,
+                settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
+            )  # fmt: skip
+    except InterruptedRunError as stop:
+        raise InterruptedRunError(f"{stop}: {go_on}") from None
+    except KeyboardInterrupt:
+        saved = (out / "config.toml").is_file()
+        raise InterruptedRunError(f"Interrupted. Go on with --resume: {go_on}" if saved else "Interrupted") from None
+    files = {name: out / place for name, place in FILES if (out / place).is_file()}
+    spent = 60 * model.card["minutes"]
+    done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
+    done += f", loss {display.loss:.4f}" if display.loss is not None else ""
+    more = f"pellucid sample {quote(str(out))} -n 16 --out {files['samples'].name}"
+    lines = {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}
+    result(lines, {"run": out, **files, **model.card}, json, quiet)

@@ -62,8 +62,8 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
 
 
 def clear_temporaries(folder: Path) -> None:
-    """Delete what a killed process left half written under `folder`; nobody else may be writing there."""
-    for left in folder.rglob(f"{TEMPORARY}*"):
+    """Delete what a killed process left half written in `folder`, not below it; nobody else may be writing there."""
+    for left in folder.glob(f"{TEMPORARY}{12 * '[0-9a-f]'}*"):
         if left.is_dir():
             rmtree(left, ignore_errors=True)
         else:

@@ -64,9 +64,8 @@ def measure_bits(
         pieces.append(bits_per_dim(found, prod(part.shape[1:]), step=width))
     bits = torch.cat(pieces)
     error = float(bits.std()) / sqrt(len(bits))
-    return Bits(
-        mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=perf_counter() - start, notes=notes
-    )  # fmt: skip
+    seconds = perf_counter() - start
+    return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=seconds, notes=notes)
 
 
 def _choose(model: Model, data: Path, n: int) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -1,6 +1,6 @@
 """From a configuration and the facts of the data to the parts of a model."""
 
-from math import inf, isfinite
+from math import inf, isfinite, nan
 from typing import Any
 
 from pellucid.codecs import codecs
@@ -73,9 +73,9 @@ def check_sampling(config: Section, denoiser: Denoiser) -> None:
     for name in config:
         if name not in SAMPLING:
             raise ConfigError(f"Unknown setting '{name}' of sampling: {nearest(name, SAMPLING)}")
-    for name, allowed in (("steps", int), ("guidance", (int, float))):
+    for name, allowed, words in (("steps", int, "a whole number"), ("guidance", (int, float), "a number")):
         if not isinstance(config[name], allowed) or not isfinite(config[name]):
-            raise ConfigError(f"sampling.{name} = {config[name]!r}: expected a number")
+            raise ConfigError(f"sampling.{name} = {config[name]!r}: expected {words}")
     sampler, grid = assemble_sampler(config, denoiser.process.schedule)
     sampler.check(denoiser)
     grid(denoiser.process.schedule, config["steps"])
@@ -84,12 +84,13 @@ def check_sampling(config: Section, denoiser: Denoiser) -> None:
 
 def guided(denoiser: Denoiser, config: Section) -> Denoiser:
     """The denoiser under the classifier-free guidance of a `sampling` section; a weight of 1 leaves it as it is."""
-    weight = float(config.get("guidance", 1.0))
-    if weight == 1:
-        return denoiser
+    weight, interval = float(config.get("guidance", 1.0)), config.get("guidance_interval", (-inf, inf))
     if not isfinite(weight):
         raise ConfigError(f"guidance = {weight}: expected a finite weight, 1 for none")
-    low, high = config.get("guidance_interval", (-inf, inf))
+    try:
+        low, high = map(float, interval)
+    except (TypeError, ValueError):
+        low = high = nan
     if not low < high:
-        raise ConfigError(f"guidance_interval = ({low}, {high}): expected two values of log-SNR, the lower first")
-    return ClassifierFree(denoiser, weight, low=float(low), high=float(high))
+        raise ConfigError(f"guidance_interval = {interval}: expected two values of log-SNR, the lower first")
+    return denoiser if weight == 1 else ClassifierFree(denoiser, weight, low=low, high=high)

@@ -1,6 +1,7 @@
 """The model file: one safetensors file, configuration and card in its metadata. No pickle is ever read."""
 
 import json
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +42,11 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
     """
     file = _find(Path(path))
     try:
+        file.open("rb").close()  # says better than safetensors why it cannot be read
         with safe_open(file, framework="pt") as opened:
             metadata = opened.metadata() or {}
+            if metadata.get("format", "").startswith("pellucid-checkpoint"):
+                raise ModelError(f"'{file}' is a checkpoint, not a model: give the run's folder, once it is trained")
             if metadata.get("format") != FORMAT:
                 came = metadata.get("format", "no format entry")
                 raise ModelError(f"'{file}' is a safetensors file but not a pellucid model: {came}, expected {FORMAT}")
@@ -52,7 +56,11 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
             return config, facts, card, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except ValidationError as error:
         raise ModelError(f"'{file}' was made by another version: {explain(error)}") from None
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except KeyError as error:
+        raise ModelError(f"'{file}' was made by another version: it has no {error}") from None
+    except OSError as error:
+        raise ModelError(f"The model '{file}' cannot be read: {error.strerror or error}") from None
+    except (SafetensorError, ValueError) as error:
         raise ModelError(f"'{file}' is not a readable safetensors file: {error}. It may be cut short") from None
 
 
@@ -63,4 +71,6 @@ def _find(path: Path) -> Path:
         return path / NAME
     if path.is_dir():
         raise ModelError(f"'{path}' holds no {NAME}: is it a run folder, and has its training saved a model yet?")
-    raise ModelError(f"There is no model '{path}': expected a run folder or a .safetensors file")
+    close = get_close_matches(path.name, [entry.name for entry in path.parent.glob("*")], n=1)
+    hint = f". Did you mean '{path.with_name(close[0])}'?" if close else ""
+    raise ModelError(f"There is no model '{path}': expected a run folder or a .safetensors file{hint}")

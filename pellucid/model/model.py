@@ -92,7 +92,9 @@ class Model:
             try:
                 module.load_state_dict(state)
             except RuntimeError as error:
-                raise ModelError(f"The weights in the file do not fit its configuration: {error}") from None
+                first, *more = [line.strip() for line in str(error).splitlines()[1:]] or [str(error)]
+                others = f" and {len(more)} more" if more else ""
+                raise ModelError(f"The weights in the file do not fit its configuration: {first}{others}") from None
 
     @property
     def device(self) -> torch.device:

@@ -67,7 +67,8 @@ def run(
     """
     folder = Path(out)
     config = _open_run(config, folder, resume)
-    clear_temporaries(folder)
+    for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
+        clear_temporaries(place)
     prepared = prepare(config, folder / "data")
     model = Model.create(config.model_part(), prepared.facts, config.seed)
     state = _assemble_state(config, model, torch.device(device))

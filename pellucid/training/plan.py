@@ -6,12 +6,15 @@ and always arrives at zero. The legs are saved with the run, and replayed when i
 """
 
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Self
 
 MEASURE_SHARE, MEASURE_SECONDS = 0.05, 15.0
 """The speed is first measured over this share of the minutes, at most this long."""
 REPLAN_SHARE, DRIFT = 0.15, 0.03
 """A new plan at most every this share of the minutes, when the end has moved by this share."""
+LARGEST_STEP = 0.04
+"""Most progress that a step may make: a plan that comes late goes a little over time rather than break off the curve."""
 
 
 @dataclass
@@ -64,7 +67,8 @@ class Plan:
         if self.total is not None and abs(end - self.total) <= DRIFT * self.total:
             return False
         done = self.progress(seen) if self.legs else min(1.0, self.elapsed / budget)
-        self.legs.append((seen, done, max(end, self._whole(seen))))
+        least = ceil((1 - done) / LARGEST_STEP) * self.batch
+        self.legs.append((seen, done, max(end, self._whole(seen + least))))
         return True
 
     def seconds_left(self, seen: int, rate: float) -> float | None:

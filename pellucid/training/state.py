@@ -96,11 +96,14 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
+        path.open("rb").close()  # says better than safetensors why it cannot be read
         with safe_open(path, framework="pt") as opened:
             metadata = opened.metadata() or {}
             if metadata.get("format") != FORMAT:
                 raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
             return json.loads(metadata["state"]), tensors
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except OSError as error:
+        raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror or error}") from None
+    except (SafetensorError, ValueError, KeyError) as error:
         raise ModelError(f"The checkpoint '{path}' is damaged: {error}. Delete it to resume from the one before") from None
