@@ -39,12 +39,15 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=50, help="of training")
     parser.add_argument("--out", type=Path, default=None, help="the record, as Markdown")
     asked = parser.parse_args()
-    began, rows = perf_counter(), []
+    began = perf_counter()
+    rows: list[tuple[str, float, float]] = []
     for network in networks:
         for sampler in ("heun", "ancestral"):
-            rows.append((f"sampling, {network}, {sampler}", *(sampling(network, sampler, dtype) for dtype in DTYPES)))
+            wide, narrow = (sampling(network, sampler, dtype) for dtype in DTYPES)
+            rows.append((f"sampling, {network}, {sampler}", wide, narrow))
     for optimiser in optimisers:
-        rows.append((f"training, unet, {optimiser}", *(training(optimiser, dtype, asked.steps) for dtype in DTYPES)))
+        wide, narrow = (training(optimiser, dtype, asked.steps) for dtype in DTYPES)
+        rows.append((f"training, unet, {optimiser}", wide, narrow))
     record = as_markdown(asked, rows, perf_counter() - began)
     if asked.out is not None:
         asked.out.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,6 @@ import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -83,7 +82,8 @@ def kill_often(out: Path, samples: int, kills: int, rng: random.Random) -> list[
         if early:
             sleep(rng.uniform(0, STARTUP))
         else:
-            wait(process, lambda old=old, target=target: inode(out) != old and seen(out) >= target)
+            while process.poll() is None and (inode(out) == old or seen(out) < target):
+                sleep(0.005)
             sleep(rng.uniform(0, STEP))
         process.kill()
         if process.wait() != -signal.SIGKILL:
@@ -91,11 +91,6 @@ def kill_often(out: Path, samples: int, kills: int, rng: random.Random) -> list[
         told.append(f"{seen(out):,}" if inode(out) != old else "start-up")
         tell(f"kill {number + 1} of {kills}: {told[-1]}")
     return told
-
-
-def wait(process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
-    while process.poll() is None and not condition():
-        sleep(0.005)
 
 
 def inode(out: Path) -> int:
