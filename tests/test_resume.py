@@ -368,6 +368,14 @@ def test_data_may_have_moved(pictures: Path, whole: Path, stopped: Path, tmp_pat
     assert_same_run(out, whole)
 
 
+def test_the_source_may_be_gone(pictures: Path, whole: Path, stopped: Path, tmp_path: Path) -> None:
+    """What was packed of it is in the run's folder."""
+    out = tmp_path / "run"
+    shutil.copytree(stopped, out)
+    train(tmp_path / "nowhere.npy", out, resume=True)
+    assert_same_run(out, whole)
+
+
 def test_signals_are_given_back() -> None:
     """The first one is only noted, the second acts as it did before, and so does the first after training."""
     handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

@@ -320,7 +320,7 @@ def test_a_bad_weight_is_named(value: float, pictures: Path, tmp_path: Path) -> 
     for index in stream(0, COUNT, 80, 4):
         assert re.search(rf"sample {index} at t = 0\.\d+", message)
     assert "learning rate     3.91e-05" in message  # 0.001 x 80 / 2048: in the warm-up
-    assert re.search(r"What to try: .*optimiser\.learning_rate=.*training\.warmup=", message)
+    assert re.search(r"What to try, in a new run: .*optimiser\.learning_rate=.*training\.warmup=", message)
     assert_intact(pictures, tmp_path, 64)
 
 
@@ -340,7 +340,7 @@ def test_bad_data_is_named(pictures: Path, tmp_path: Path, monkeypatch: pytest.M
             prepare(configured(pictures), tmp_path / "elsewhere")
     assert "after 80 samples" in message
     assert "first bad tensor  data (x0)" in message
-    assert "What to try: look at these samples" in message
+    assert "What to try, in a new run: look at these samples" in message
     assert re.search(rf"bad losses +sample {number} at t = 0\.\d+\n", message)
     assert_intact(pictures, tmp_path, 64)
 
@@ -353,7 +353,7 @@ def test_an_exploding_rate_is_named(pictures: Path, tmp_path: Path) -> None:
     known = watch.state.loss.named_modules() if kind == "output of" else watch.state.loss.named_parameters()
     assert name in dict(known)
     assert "learning rate     1e+30" in message
-    assert re.search(r"sample \d+ at t = 0\.\d+(.|\n)*What to try: a lower learning rate", message)
+    assert re.search(r"sample \d+ at t = 0\.\d+(.|\n)*What to try, in a new run: a lower learning rate", message)
 
 
 def test_an_explosion_leaves_the_last_checkpoint(pictures: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The model file: one safetensors file, configuration and card in its metadata. No pickle is ever read."""
 
 import json
+from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from pellucid.core.config import explain
-from pellucid.core.errors import ModelError
+from pellucid.core.errors import ModelError, UserError
 from pellucid.core.files import atomic_write
 from pellucid.model.config import Facts, ModelConfig
 
@@ -30,8 +31,19 @@ def write_model(
         "facts": facts.model_dump_json(),
         "card": json.dumps(card, ensure_ascii=False),
     }
-    with atomic_write(target / NAME if target.is_dir() else target) as temporary:
-        save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+    write_tensors(target / NAME if target.is_dir() else target, tensors, metadata)
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file, whole or not at all, that is as open to others as any file that is made here."""
+    with atomic_write(path) as temporary:
+        temporary.touch()
+        mode = temporary.stat().st_mode  # safetensors would shut everybody else out
+        try:
+            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+        except SafetensorError as error:
+            raise UserError(f"Cannot write '{path}': {str(error).rpartition('I/O error: ')[2]}") from None
+        temporary.chmod(mode)
 
 
 def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], dict[str, Tensor]]:

@@ -23,14 +23,14 @@ def diverged(
     where = ", ".join(f"sample {int(batch.ids[i])} at t = {float(batch.t[i]):.4g}" for i in shown)
     more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
     now, set_rate = rates
-    back = " The last good checkpoint is intact: --resume goes on from it." if saved else ""
+    back = " The last good checkpoint is intact; --resume would repeat it to the same end." if saved else ""
     return DivergenceError(
         f"Training met NaN or Inf after {seen} samples.\n"
         f"  first bad tensor  {culprit}\n"
         f"  gradient norm     {gradient_norm:.4g}\n"
         f"  {'bad losses       ' if rows else 'in the batch     '} {where}{more}\n"
         f"  learning rate     {now:.3g}{'' if now == set_rate else f' of {set_rate:.3g}'}\n"
-        f"What to try: {_advice(culprit, set_rate)}.{back}"
+        f"What to try, in a new run: {_advice(culprit, set_rate)}.{back}"
     )
 
 

@@ -113,7 +113,7 @@ class Muon(Optimizer):
 
 
 def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """The factor U V^T of matrix = U S V^T, nearly (singular values in [0.7, 1.2]), by a quintic Newton-Schulz iteration."""
+    """U V^T of matrix = U S V^T, nearly (singular values in [0.68, 1.21]), by a quintic Newton-Schulz iteration."""
     a, b, c = 3.4445, -4.7750, 2.0315
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
     x: Tensor = wide / (wide.norm() + 1e-12)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -63,9 +64,21 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality) -> 
         if current is not None:
             return current
     else:
+        left = _left(folder, settings)  # the source is gone, what was packed of it is not
+        if left is not None:
+            return left
         marks = ""
     records = modality.read(path, size=config.data.size, channels=config.data.channels, labels=True)
     return write_pack(records, folder, settings=settings, fingerprint=marks)
+
+
+def _left(folder: Path, settings: dict[str, Any]) -> Pack | None:
+    """A sound pack in `folder` that was made with the same settings."""
+    try:
+        pack = Pack.open(folder)
+    except DataError:
+        return None
+    return pack if pack.manifest["settings"] == settings else None
 
 
 def _statistics(pack: Pack, modality: Modality) -> tuple[float, float]:

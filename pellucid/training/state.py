@@ -7,13 +7,12 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pellucid.core.errors import ModelError
-from pellucid.core.files import atomic_write
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.model.files import write_tensors
 from pellucid.training.ema import PowerEMA
 from pellucid.training.plan import Plan
 
@@ -50,9 +49,7 @@ class TrainingState:
         facts = {
             "seen": self.seen, "step": self.step, "losses": self.losses, "plan": self.plan.state(), "identity": identity
         }  # fmt: skip
-        with atomic_write(path) as temporary:
-            tensors = {name: value.detach().cpu().contiguous() for name, value in self.tensors().items()}
-            save_file(tensors, temporary, {"format": FORMAT, "state": json.dumps(facts)})
+        write_tensors(path, self.tensors(), {"format": FORMAT, "state": json.dumps(facts)})
         for old in checkpoints(folder)[:-keep]:
             old.unlink()
         return path

@@ -1,6 +1,6 @@
 """Steps of training, one after the other, with what belongs between them: the learning rate, log, checkpoints, signals."""
 
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import inf
 from pathlib import Path
@@ -109,7 +109,7 @@ class Steps:
         state, size, total = self.state, len(batch.ids), 0.0
         state.optimiser.zero_grad(set_to_none=True)
         for part in batch.split(self.config.micro_batch or size):
-            with torch.autocast(batch.x0.device.type, torch.bfloat16) if self.bf16 else nullcontext():
+            with self._precision():
                 loss = state.loss(part.x0, part.t, part.eps, part.cond).weighted.sum() / size
             loss.backward()
             total += float(loss.detach())
@@ -118,7 +118,12 @@ class Steps:
     def _diverged(self, batch: Batch, norm: float) -> DivergenceError:
         saved = any(self.checkpoints.glob("*.safetensors"))
         now = float(self.state.optimiser.param_groups[0]["lr"])
-        return diverged(self.state.loss, batch, self.state.seen, (now, self._rates[0]), norm, saved=saved)
+        with self._precision():
+            return diverged(self.state.loss, batch, self.state.seen, (now, self._rates[0]), norm, saved=saved)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """Of forward passes."""
+        return torch.autocast(self.batches.device.type, torch.bfloat16) if self.bf16 else nullcontext()
 
     def _log(self, loss: float, norm: float, rate: float, *, last: bool) -> None:
         """The mean loss of every so many samples, and of those at the end."""
