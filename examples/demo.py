@@ -1,7 +1,7 @@
 """`make demo`: from real pictures to a trained model to new pictures, measured, in a few minutes on two cores.
 
 Reads data/fashion-mnist, 10,000 pictures of clothes in ten classes. Writes DEMO/samples.png, DEMO/journey.gif,
-DEMO/report.html, and the whole run under DEMO/run, which `pellucid sample DEMO/run` then takes from.
+DEMO/report.html, and the whole run under DEMO/fashion, which `pellucid sample DEMO/fashion` then takes from.
 """
 
 import argparse
@@ -30,6 +30,8 @@ from pellucid.training.journal import Journal
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "fashion-mnist"
 RECIPE = Path(__file__).with_name("fashion.toml")
+NAME = "fashion"
+"""The run's folder in DEMO."""
 MEASURED = 2000
 """Samples that the metrics are taken on: 200 of each class."""
 
@@ -40,7 +42,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=ROOT / "demo", help="folder for the results (default demo)")
     options = parser.parse_args()
     screen = Console(stderr=True, highlight=False)
-    model = train(options.out / "run", options.minutes, screen)
+    model = train(options.out / NAME, options.minutes, screen)
     show(model, options.out, screen)
     found = measure(model, options.out, screen)
     screen.print(table(found, model))
@@ -66,12 +68,12 @@ def show(model: pellucid.Model, out: Path, screen: Console) -> None:
     """The pictures that training has already drawn, where they are found at once."""
     screen.print(f"trained   {model.card['samples_seen']:,} samples in {duration(60 * model.card['minutes'])}")
     for name in ("samples.png", "journey.gif"):
-        shutil.copyfile(out / "run" / "pictures" / name, out / name)
+        shutil.copyfile(out / NAME / "pictures" / name, out / name)
 
 
 def measure(model: pellucid.Model, out: Path, screen: Console) -> dict[str, Result]:
     """Distances to the real pictures and the share of recognised classes; they join the run's log and report."""
-    run = out / "run"
+    run = out / NAME
     with screen.status(f"drawing {MEASURED:,} samples to measure"):
         samples = model.sample(MEASURED, label="all", seed=1)
     pack = Pack.open(run / "data")

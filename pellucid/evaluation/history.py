@@ -49,8 +49,9 @@ class History:
 
     @property
     def seconds(self) -> float:
-        """Wall clock from the first event to the last."""
-        times = column(self.events, "time")
+        """Wall clock from the first event to the last of training; what was measured afterwards does not count."""
+        ends = [i for i, event in enumerate(self.events) if event.get("event") == "end"]
+        times = column(self.events[: ends[-1] + 1] if ends else self.events, "time")
         times = times[np.isfinite(times)]
         return float(np.ptp(times)) if len(times) else 0.0
 
