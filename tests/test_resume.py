@@ -368,7 +368,7 @@ def test_data_may_have_moved(pictures: Path, whole: Path, stopped: Path, tmp_pat
     assert_same_run(out, whole)
 
 
-def test_the_source_may_be_gone(pictures: Path, whole: Path, stopped: Path, tmp_path: Path) -> None:
+def test_the_source_may_be_gone(whole: Path, stopped: Path, tmp_path: Path) -> None:
     """What was packed of it is in the run's folder."""
     out = tmp_path / "run"
     shutil.copytree(stopped, out)
