@@ -7,7 +7,9 @@ with exact moments in units of the standard error; seeds are fixed.
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from copy import copy
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from math import sqrt
 
@@ -48,7 +50,7 @@ STOCHASTIC: list[Sampler] = [
     Heun(churn=20.0),
     DPMSolverSDE(solver_order=2),
 ]
-"""DDIM with eta = 1 and SDE-DPM-Solver++ 1 are ancestral sampling, which is a test of its own."""
+"""DDIM with eta = 1 and SDE-DPM-Solver++ 1 equal ancestral sampling on every path, which is a test of its own."""
 ONE = torch.ones((), dtype=torch.float64)
 
 
@@ -228,11 +230,11 @@ def test_consistency_draws_the_mixture_in_few_steps(kind: str) -> None:
 POINTS = torch.tensor([-1.0, 0.2, 1.1], dtype=torch.float64)
 WEIGHTS = torch.tensor([0.5, 0.2, 0.3], dtype=torch.float64)
 
-
 COARSE = AdditiveChain(schedule=Additive(steps=6, tau=3.0, increment_0=0.5), noise_kind="uniform")
 """Six increments, the largest as wide as the data: posteriors far from those of Gaussian noise."""
 
 
+@cache
 def coarse() -> Points:
     return Points(COARSE, POINTS, WEIGHTS, reach=8.0, spacing=2e-4)
 
@@ -278,7 +280,7 @@ def test_consistency_is_exact_for_uniform_increments(steps: int) -> None:
 
 def test_the_kind_of_noise_shows() -> None:
     """The same with Gaussian noise of the same variance is seen to be wrong: the test above can tell the two apart."""
-    model, draws = coarse(), FastDraws(N)
+    model, draws = copy(coarse()), FastDraws(N)
     start = model.draw(draws, ONE)
     model.process = replace(COARSE, noise_kind="gaussian")
     found, error = weight_errors(Consistency().sample(model, start, full(6), draws=draws))

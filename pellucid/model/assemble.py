@@ -26,6 +26,7 @@ from pellucid.schedules.shifted import Shifted
 
 SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval")
 """Settings of a `sampling` section."""
+STRONGEST = 1e6  # weight of guidance; what is beyond overflows
 
 
 def assemble_process(config: ModelConfig) -> Process:
@@ -85,8 +86,8 @@ def check_sampling(config: Section, denoiser: Denoiser) -> None:
 def guided(denoiser: Denoiser, config: Section) -> Denoiser:
     """The denoiser under the classifier-free guidance of a `sampling` section; a weight of 1 leaves it as it is."""
     weight, interval = float(config.get("guidance", 1.0)), config.get("guidance_interval", (-inf, inf))
-    if not isfinite(weight):
-        raise ConfigError(f"guidance = {weight}: expected a finite weight, 1 for none")
+    if not abs(weight) < STRONGEST:
+        raise ConfigError(f"guidance = {weight:g}: expected a number within {STRONGEST:g}, 1 for none")
     try:
         low, high = map(float, interval)
     except (TypeError, ValueError):
