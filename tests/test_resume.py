@@ -21,7 +21,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid.cli import main
-from pellucid.core.errors import ConfigError, InterruptedRunError, ModelError
+from pellucid.core.errors import ConfigError, DataError, InterruptedRunError
+from pellucid.data.pack import Pack
 from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.loop import run
@@ -353,8 +354,10 @@ def test_resuming_with_something_else_is_refused(pictures: Path, stopped: Path, 
         train(pictures, out, samples=SAMPLES, settings=SETTINGS)
     np.save(tmp_path / "other.npy", np.random.default_rng(1).integers(0, 256, (96, 8, 8), dtype=np.uint8))
     np.save(tmp_path / "other_labels.npy", np.arange(96) % 3)
-    with pytest.raises(ModelError, match="another configuration or data set"):
+    with pytest.raises(DataError, match="is not the data that this run was started with"):
         train(tmp_path / "other.npy", out, resume=True)
+    assert sorted(path.name for path in out.glob("data*")) == ["data"]
+    assert Pack.open(out / "data").content == Pack.open(stopped / "data").content
     assert_same_bits(load_file(checkpoints(out / "checkpoints")[-1]), before)
 
 

@@ -30,8 +30,6 @@ def save_journey(frames: Sequence[Pictures], path: Path) -> None:
         UserError: no frames, another suffix, or the path cannot be written.
     """
     suffix = path.suffix.lower()
-    if suffix == ".mp4":
-        raise UserError("Writing .mp4 needs PyAV: pip install 'pellucid[video]'. Without it, .gif and .webp work.")
     if suffix not in MOVING + STILL:
         raise UserError(f"A journey cannot be written as '{path.name}': {nearest(suffix, MOVING + STILL)}")
     if not frames or not frames[0]:

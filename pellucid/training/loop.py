@@ -63,17 +63,19 @@ def run(
     Raises:
         UserError: data, settings or folder at fault, before anything is trained.
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
-        InterruptedRunError: SIGINT or SIGTERM; a checkpoint was written.
+        InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
     folder = Path(out)
     config = _open_run(config, folder, resume)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
-    prepared = prepare(config, folder / "data")
+    saved = folder / "checkpoints"
+    newest = checkpoints(saved)[-1:] if resume else []
+    prepared = prepare(config, folder / "data", started=bool(newest))
     model = Model.create(config.model_part(), prepared.facts, config.seed)
     state = _assemble_state(config, model, torch.device(device))
-    identity, saved = _identity(config, prepared), folder / "checkpoints"
-    if resume and (newest := checkpoints(saved)[-1:]):
+    identity = _identity(config, prepared)
+    if newest:
         state.restore(newest[0], identity)
     batches, bf16 = _assemble_batches(config, prepared, model), _bf16(config, model.device)
     check_sampling(model.sampling(), model.denoiser)

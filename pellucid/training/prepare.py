@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import rmtree
 from typing import Any
 
 import numpy as np
@@ -29,8 +30,11 @@ class Prepared:
     facts: Facts
 
 
-def prepare(config: RunConfig, folder: Path) -> Prepared:
+def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepared:
     """Read and pack `config.data` into `folder`, or open the pack that is there and still current.
+
+    Arguments:
+        started: a run has trained on the pack that is there, which is then not given up for other data.
 
     Raises:
         DataError: nothing readable, or labels asked for where there are none.
@@ -38,7 +42,7 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     """
     path = Path(config.data.path)
     modality: Modality = build(modalities, config.modality)
-    pack = _packed(config, path, folder, modality)
+    pack = _packed(config, path, folder, modality, started)
     with_labels = config.data.condition != "none" and bool(pack.label_names)
     if config.data.condition == "label" and not with_labels:
         raise DataError(
@@ -54,25 +58,31 @@ def prepare(config: RunConfig, folder: Path) -> Prepared:
     return Prepared(pack, modality, Facts(shape=pack.shape, labels=labels, mean=mean, std=std))
 
 
-def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality) -> Pack:
+def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool) -> Pack:
     if (path / "manifest.json").is_file():
         return Pack.open(path)
     settings = config.data.model_dump(exclude={"path", "condition"})
-    if path.exists():
-        marks = fingerprint(modality.files(path))
-        current = Pack.current(folder, settings, marks)
-        if current is not None:
-            return current
-    else:
-        left = _left(folder, settings)  # the source is gone, what was packed of it is not
-        if left is not None:
-            return left
-        marks = ""
+    there = _there(folder, settings)
+    if there is not None and not path.exists():
+        return there  # the source is gone, what was packed of it is not
+    marks = fingerprint(modality.files(path)) if path.exists() else ""
+    current = Pack.current(folder, settings, marks)
+    if current is not None:
+        return current
     records = modality.read(path, size=config.data.size, channels=config.data.channels, labels=True)
-    return write_pack(records, folder, settings=settings, fingerprint=marks)
+    if there is None or not started:
+        return write_pack(records, folder, settings=settings, fingerprint=marks)
+    found = write_pack(records, folder.with_name("data-found"), settings=settings, fingerprint=marks)
+    rmtree(found.folder)
+    if found.content != there.content:
+        raise DataError(
+            f"'{path}' is not the data that this run was started with, of which '{folder}' holds a copy: leave the path out "
+            "to go on with that, or start a new run in another folder"
+        )
+    return there
 
 
-def _left(folder: Path, settings: dict[str, Any]) -> Pack | None:
+def _there(folder: Path, settings: dict[str, Any]) -> Pack | None:
     """A sound pack in `folder` that was made with the same settings."""
     try:
         pack = Pack.open(folder)
