@@ -163,7 +163,7 @@ def run(sampler: Sampler, model: Pair | Points | Mixture, grid: Tensor) -> Tenso
 
     def block(seed: int) -> Tensor:
         torch.set_num_threads(1)
-        draws = QuickDraws(N // BLOCKS, seed)
+        draws = QuickDraws(N // BLOCKS, 1000 * len(grid) + seed)
         return sampler.sample(model, model.draw(draws, grid[0]), grid, draws=draws)
 
     with ThreadPoolExecutor(2) as pool:

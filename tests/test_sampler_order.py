@@ -56,16 +56,16 @@ SETTINGS: list[Sampler] = [
 WHOLE: list[Sampler] = [
     DDIM(eta=0.0),
     Euler(variable="angle"),
-    *(Heun(variable=variable) for variable in (None, "angle", "t")),
+    *(Heun(variable=variable) for variable in (None, "t")),
     Midpoint(),
     RK4(),
     *(DPMSolver(order=order) for order in (2, 3)),
     *(IPNDM(history=history, variable_step=variable) for history in (2, 3, 4) for variable in (False, True)),
-    *(UniPC(predictor_order=p, corrector=corrector) for p in (1, 2, 3) for corrector in (True, False)),
-    *(UniPC(predictor_order=p, variant="bh1") for p in (1, 2)),
-    *(UniPC(predictor_order=3, corrector=corrector, lower_order_final=False) for corrector in (True, False)),
+    *(UniPC(predictor_order=p, variant=variant) for p in (1, 2) for variant in ("bh1", "bh2")),
+    *(UniPC(predictor_order=3, corrector=corrector) for corrector in (True, False)),
+    UniPC(predictor_order=3, lower_order_final=False),
 ]
-"""The same from t = 1 to t = 0, as they come, without those that are DDIM again (Euler along "sigma", order 1)."""
+"""The same from t = 1 to t = 0, as they come, without those that are DDIM or DPM-Solver++ again."""
 
 
 def name(sampler: Sampler) -> str:
