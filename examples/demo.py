@@ -19,12 +19,14 @@ from rich.table import Table
 
 import pellucid
 from pellucid.cli.console import TrainingDisplay, duration
-from pellucid.core.errors import PellucidError
+from pellucid.core.errors import ConfigError, PellucidError
 from pellucid.data.pack import Pack
 from pellucid.evaluation.fashion import FashionFeatures
 from pellucid.evaluation.quality import as_event, quality
 from pellucid.evaluation.report import write_report
 from pellucid.metrics.result import Result
+from pellucid.training.config import NAME as CONFIG
+from pellucid.training.config import load_config
 from pellucid.training.journal import Journal
 
 ROOT = Path(__file__).parent.parent
@@ -48,18 +50,21 @@ def main() -> None:
     screen.print(table(found, model))
     for name in ("samples.png", "journey.gif", "report.html"):
         screen.print(f"wrote     {shown(options.out / name)}", soft_wrap=True)
-    screen.print(f"more      .venv/bin/pellucid sample {shown(options.out / 'run')} -n 36 --label coat --out coats.png")
+    screen.print(f"more      .venv/bin/pellucid sample {shown(options.out / NAME)} -n 36 --label coat --out coats.png")
 
 
 def train(run: Path, minutes: float, screen: Console) -> pellucid.Model:
-    """A new run, or what is left of one that was interrupted."""
-    finished = (run / "model.safetensors").is_file()
-    if finished:
+    """A new run, or what is left of one that was interrupted. An earlier demo's run is replaced, any other is not."""
+    resume = (run / CONFIG).is_file()
+    if resume and load_config(run / CONFIG).data.path != str(DATA):
+        raise ConfigError(f"'{run}' holds a run on other data: choose another --out")
+    if (run / "model.safetensors").is_file():
         shutil.rmtree(run)
-    elif run.exists():
-        screen.print(f"resuming  {shown(run)}, which was interrupted")
+        resume = False
+    if resume:
+        screen.print(f"resuming  {shown(run)}, which was interrupted, with its own settings")
     with TrainingDisplay(screen) as display:
-        if run.exists():
+        if resume:
             return pellucid.train(DATA, run, resume=True, observer=display)
         return pellucid.train(DATA, run, minutes=minutes, recipe=RECIPE, observer=display)
 

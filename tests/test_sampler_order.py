@@ -15,6 +15,7 @@ from torch import Tensor
 
 from draws import FastDraws
 from exact import Array, flow
+from pellucid.core.errors import UnsupportedError
 from pellucid.denoisers.mixture import Mixture
 from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers import samplers
@@ -50,8 +51,9 @@ SETTINGS: list[Sampler] = [
         for variant in ("bh1", "bh2")
         for corrector in (True, False)
     ),
+    *(UniPC(predictor_order=p, corrector=corrector) for p in (2, 3) for corrector in (True, False)),
 ]
-"""Every deterministic sampler. UniPC's `lower_order_final` ends with a first-order step: off for the order inside."""
+"""Every deterministic sampler. UniPC's `lower_order_final` ends with a first-order step, which leaves second order."""
 
 WHOLE: list[Sampler] = [
     DDIM(eta=0.0),
@@ -228,3 +230,15 @@ def test_more_steps_do_not_hurt(sampler: Sampler) -> None:
     errors = np.array([error_whole(sampler, n) for n in range(1, 51)])
     assert np.isfinite(errors).all()
     assert float((errors[1:] / np.minimum.accumulate(errors)[:-1]).max()) <= 2
+
+
+@pytest.mark.parametrize("method", [Euler, Heun, Midpoint, RK4])
+def test_sigma_is_refused_where_it_is_infinite(method: type[Euler]) -> None:
+    """From pure noise without signal, sigma / alpha is no variable to integrate along; the default chooses another."""
+    model, x = Mixture.example(), torch.zeros(2, 2, dtype=torch.float64)
+    parts = {"weights": model.weights, "means": model.means, "covariances": model.covariances}
+    denoiser = Mixture(Gaussian(schedule=Rectified()), **parts)
+    grid = torch.linspace(1, 0, 4, dtype=torch.float64)
+    with pytest.raises(UnsupportedError, match="infinite where the grid starts"):
+        method(variable="sigma").sample(denoiser, x, grid)
+    assert bool(method().sample(denoiser, x, grid).isfinite().all())

@@ -54,11 +54,16 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
                 _flush(inside)
             if path.is_dir():  # no system call swaps folders portably: between these two renames there is none
                 path.rename(old)
-            temporary.rename(path)
+            try:
+                temporary.rename(path)
+            except BaseException:
+                if old.exists():
+                    old.rename(path)
+                raise
+            rmtree(old, ignore_errors=True)
             _flush(path.parent)
         finally:
             rmtree(temporary, ignore_errors=True)
-            rmtree(old, ignore_errors=True)
 
 
 def clear_temporaries(folder: Path) -> None:

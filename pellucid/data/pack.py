@@ -135,7 +135,7 @@ class Pack:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
-        raise DataError(f"'{folder}' is not a packed data set: it has no {MANIFEST}. `pellucid data pack` makes one.")
+        raise DataError(f"'{folder}' is not a packed data set: it has no {MANIFEST}. A run packs its data into RUN/data.")
     try:
         manifest = json.loads(path.read_bytes())
         version = manifest["pack"]
@@ -144,3 +144,12 @@ def _manifest(folder: Path) -> dict[str, Any]:
     if version != VERSION:
         raise DataError(f"'{folder}' is a pack of version {version}, expected {VERSION}. Pack the data again.")
     return dict(manifest)
+
+
+def is_pack(folder: Path) -> bool:
+    """Whether a folder says that it is a packed data set; other programs write files named `manifest.json` too."""
+    try:
+        manifest = json.loads((folder / MANIFEST).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(manifest, dict) and "pack" in manifest

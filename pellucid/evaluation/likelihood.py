@@ -50,7 +50,7 @@ def ode_log_likelihood(
     Arguments:
         x0: (B, C, *space) or (B, D).
         steps: of the integrator; four evaluations with gradients each.
-        u_min, u_max: noise levels between which is integrated, limited to those of the schedule.
+        u_min, u_max: noise levels between which is integrated; the highest gives way to that of the schedule.
     """
     u_max = _check(denoiser, u_max)
     count, dim = len(x0), x0[0].numel()

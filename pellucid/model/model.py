@@ -157,7 +157,7 @@ class Model:
             config["guidance"] = 1.0 if guidance is None else _refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
-        times = torch.unique(process.snap(spacing(process.schedule, int(config["steps"])))).flip(0)
+        times = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
         start, ticks = perf_counter(), len(times) - 1
         total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
         denoiser = guided(self.denoiser, config)

@@ -59,7 +59,7 @@ class DPMSolverSDE(Sampler):
     """SDE-DPM-Solver++: x_s = sigma_s / sigma_t e^-h x_t + alpha_s (1 - e^-2h) D + sigma_s sqrt(1 - e^-2h) z.
 
     Arguments:
-        order: 1, or 2 which extrapolates D to the middle of the step.
+        solver_order: 1, or 2 which extrapolates D to the middle of the step.
         noise_scale: factor on the injected noise; 1 is right.
     """
 

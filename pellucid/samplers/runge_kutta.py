@@ -17,6 +17,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor
 
+from pellucid.core.errors import UnsupportedError
 from pellucid.samplers.sampler import Now, Sampler, combine
 from pellucid.schedules.schedule import require
 
@@ -40,7 +41,7 @@ class RungeKutta(Sampler):
     A step whose stages would evaluate the denoiser at sigma = 0 is an Euler step instead (Karras et al. 2022, algorithm 1).
 
     Arguments:
-        variable: see above; by default "sigma", or "angle" when the grid starts where alpha = 0.
+        variable: see above; by default "sigma", and "angle" for a step from where alpha = 0.
         churn: total amount of noise added back over the steps (S_churn); 0 is deterministic. Algorithm 2.
         churn_min, churn_max: noise levels sigma / alpha between which it is added (S_tmin, S_tmax).
         noise_scale: standard deviation of the added noise (S_noise).
@@ -56,6 +57,8 @@ class RungeKutta(Sampler):
     def __post_init__(self) -> None:
         require("churn", self.churn, 0, 1e6, closed=True)
         require("noise_scale", self.noise_scale, 0, 2, closed=True)
+
+        require("churn_min", self.churn_min, 0, self.churn_max, closed=True)
 
     @property
     def order(self) -> int:
@@ -73,7 +76,12 @@ class RungeKutta(Sampler):
         t = now.t
         if self.churn:
             x, t = self._add_noise(now, x, t)
-        variable = self.variable or ("sigma" if float(now.scales(t)[0]) > 0 else "angle")
+        no_signal = float(now.scales(t)[0]) == 0
+        if no_signal and self.variable == "sigma":
+            raise UnsupportedError(
+                "variable = 'sigma' is infinite where the grid starts, at alpha = 0: use 'angle' or 't', or leave it out"
+            )
+        variable = self.variable or ("angle" if no_signal else "sigma")
         if float(now.scales(now.s)[1]) == 0 and (1.0 in self.tableau.c or len(self.tableau.b) == 1):
             return combine((now.scales(now.s)[0], now.mean(x, t)))
         return self._integrate(now, x, t, variable)

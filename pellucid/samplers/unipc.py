@@ -13,7 +13,8 @@ from pellucid.samplers.sampler import Now, Past, Sampler, combine
 
 @dataclass(frozen=True, kw_only=True)
 class UniPC(Sampler):
-    """UniPC-p: one evaluation a step corrects the state that it was made at, then predicts the next. Order p + 1.
+    """UniPC-p: one evaluation a step corrects the state that it was made at, then predicts the next. Order p + 1, without
+    `lower_order_final`.
 
     Arguments:
         predictor_order: p, 1 to 3.
@@ -29,7 +30,8 @@ class UniPC(Sampler):
 
     @property
     def order(self) -> int:
-        return self.predictor_order + (1 if self.corrector else 0)
+        full = self.predictor_order + (1 if self.corrector else 0)
+        return min(full, 2) if self.lower_order_final else full  # the last step's error is of second order
 
     @property
     def memory(self) -> int:

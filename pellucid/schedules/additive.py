@@ -30,7 +30,7 @@ class Additive(VarianceExploding):
 
     Arguments:
         steps: T, the number of increments.
-        tau: decay length in steps; by default T / 14, which spans a factor of about 1,000 in sigma over the chain.
+        tau: decay length in steps; by default T / 14, which spans a factor of about 1,000 in the size of an increment.
         increment_0: c_0, the largest increment (a variance); by default chosen so that sigma is 20 at t = 1.
         direction: along which direction the increments fall.
         continuous: the limit of infinitely many, infinitely small increments of the same total rate.

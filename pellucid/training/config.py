@@ -38,7 +38,7 @@ class LossConfig(BaseModel):
 
 
 class TrainingConfig(BaseModel):
-    """How long and in what steps. Lengths count samples seen; `minutes` fixes `samples` after measuring the speed."""
+    """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -114,10 +114,10 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
 def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
     """`config` with `--set key=value` applied: dotted keys, TOML values, bare words as strings.
 
-    A new `name` of a part starts from that part's own defaults.
+    A new `name` of a part starts from that part's own defaults, so names are applied before other settings.
     """
     values = config.model_dump(exclude_none=True)
-    for setting in settings:
+    for setting in sorted(settings, key=lambda setting: not setting.partition("=")[0].strip().endswith(".name")):
         key, equals, text = setting.partition("=")
         *path, last = key.strip().split(".")
         if not equals or not all((*path, last)):
@@ -127,9 +127,10 @@ def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
             place = place.setdefault(part, {})
             if not isinstance(place, dict):
                 raise ConfigError(f"--set {setting}: '{part}' is a value, not a section")
-        if last == "name" and place.get("name") != text.strip():
+        value = setting_value(text.strip())
+        if last == "name" and place.get("name") != value:
             place.clear()
-        value, before = setting_value(text.strip()), place.get(last)
+        before = place.get(last)
         if isinstance(before, dict) and not isinstance(value, dict):
             example = f"{key.strip()}.name={value}" if "name" in before else f"{key.strip()}.KEY=VALUE"
             raise ConfigError(f"--set {setting}: '{last}' is a section; expected a setting in it, {example}")

@@ -27,7 +27,7 @@ class Journal:
             with atomic_write(path) as temporary:
                 temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
         self._file = path.open("a", encoding="utf-8")
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=seen)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=seen + 1)
 
     def write(self, event: str, samples: int, **values: Any) -> None:
         """Add an entry."""

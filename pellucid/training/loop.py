@@ -37,8 +37,8 @@ from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import StepObserver, Steps
 
-FREE = {"samples", "minutes", "micro_batch", "checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples"}
-"""Settings of `training` that may differ on resuming: they do not change what a step does."""
+FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples"}
+"""Settings of `training` that are no part of a run's identity: they do not change what a step does."""
 
 
 class Observer(StepObserver, Protocol):

@@ -1,4 +1,4 @@
-"""Optimisers, as functions from parameters to torch optimisers. Each group's `scale` multiplies the learning rate."""
+"""Optimisers, as functions from parameters to torch optimisers."""
 
 from collections.abc import Callable, Iterable
 from math import sqrt

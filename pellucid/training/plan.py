@@ -83,10 +83,9 @@ class Plan:
         return {"elapsed": self.elapsed, "legs": self.legs, "planned_at": self.planned_at}
 
     def restore(self, state: dict[str, Any]) -> Self:
-        """From a checkpoint's state; a fixed number of samples given anew wins."""
+        """From a checkpoint's state."""
         self.elapsed, self.planned_at = state["elapsed"], state["planned_at"]
-        if self.samples is None:
-            self.legs = [(int(a), float(b), int(c)) for a, b, c in state["legs"]]
+        self.legs = [(int(a), float(b), int(c)) for a, b, c in state["legs"]]
         return self
 
 

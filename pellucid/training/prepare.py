@@ -10,7 +10,7 @@ import numpy as np
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, DataError
 from pellucid.data.hashing import fingerprint
-from pellucid.data.pack import Pack
+from pellucid.data.pack import Pack, is_pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
@@ -59,8 +59,8 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepar
 
 
 def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool) -> Pack:
-    if (path / "manifest.json").is_file():
-        return Pack.open(path)
+    if is_pack(path):
+        return _fitting(Pack.open(path), config)
     settings = config.data.model_dump(exclude={"path", "condition"})
     there = _there(folder, settings)
     if there is not None and not path.exists():
@@ -80,6 +80,17 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
             "to go on with that, or start a new run in another folder"
         )
     return there
+
+
+def _fitting(pack: Pack, config: RunConfig) -> Pack:
+    """A pack given as data, whose shape is what it is."""
+    size, channels = config.data.size, config.data.channels
+    if (size is not None and set(pack.shape[1:]) != {size}) or (channels is not None and pack.shape[0] != channels):
+        raise ConfigError(
+            f"The pack '{pack.folder}' holds samples of shape {pack.shape}, which data.size = {size} and data.channels = "
+            f"{channels} cannot change: leave them out, or train from the source files"
+        )
+    return pack
 
 
 def _there(folder: Path, settings: dict[str, Any]) -> Pack | None:

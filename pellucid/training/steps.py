@@ -18,7 +18,7 @@ from pellucid.training.journal import Journal
 from pellucid.training.pace import Pace
 from pellucid.training.plan import learning_rate_factor
 from pellucid.training.signals import stop_signals
-from pellucid.training.state import TrainingState
+from pellucid.training.state import TrainingState, checkpoints
 
 
 class StepObserver(Protocol):
@@ -33,7 +33,6 @@ class Steps:
     """`run()` trains from the state's samples to the plan's end.
 
     Attributes:
-        rates: learning rates of the optimiser's groups before the curve.
         bf16: whether forward passes run in bfloat16 where torch holds it safe.
         checkpoints: their folder.
         identity: of the run, written into each checkpoint.
@@ -116,7 +115,7 @@ class Steps:
         return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
 
     def _diverged(self, batch: Batch, norm: float) -> DivergenceError:
-        saved = any(self.checkpoints.glob("*.safetensors"))
+        saved = bool(checkpoints(self.checkpoints))
         now = float(self.state.optimiser.param_groups[0]["lr"])
         with self._precision():
             return diverged(self.state.loss, batch, self.state.seen, (now, self._rates[0]), norm, saved=saved)
