@@ -50,7 +50,8 @@ def main() -> None:
     screen.print(table(found, model))
     for name in ("samples.png", "journey.gif", "report.html"):
         screen.print(f"wrote     {shown(options.out / name)}", soft_wrap=True)
-    screen.print(f"more      .venv/bin/pellucid sample {shown(options.out / NAME)} -n 36 --label coat --out coats.png")
+    command = f".venv/bin/pellucid sample {shown(options.out / NAME)} -n 36 --label coat --out coats.png"
+    screen.print(f"more      {command}", soft_wrap=True)
 
 
 def train(run: Path, minutes: float, screen: Console) -> pellucid.Model:
