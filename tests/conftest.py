@@ -1,10 +1,12 @@
 """Settings of the whole suite, and its limit of ten minutes."""
 
 import os
+from pathlib import Path
 from time import monotonic
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle OpenMP threads sleep: small operations, shared machines
 
+import numpy as np
 import pytest
 import torch
 
@@ -15,6 +17,15 @@ STARTED, LIMIT = monotonic(), 600.0
 def _two_threads() -> None:
     """Every test starts with two threads, whatever ran before it."""
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """96 pictures of 8 x 8 in three classes, as an array with its labels beside it."""
+    folder = tmp_path_factory.mktemp("pictures")
+    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (96, 8, 8), dtype=np.uint8))
+    np.save(folder / "y.npy", np.arange(96) % 3)
+    return folder / "x.npy"
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

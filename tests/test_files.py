@@ -12,6 +12,7 @@ from pellucid.core.files import atomic_folder, clear_temporaries
 from pellucid.data.pack import is_pack
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.journal import Journal
+from pellucid.training.loop import run
 from pellucid.training.prepare import prepare
 
 
@@ -88,3 +89,17 @@ def test_tensorboard_keeps_the_point_that_is_resumed_from(tmp_path: Path) -> Non
     assert [event.step for event in board.Scalars("loss")] == [10, 20, 30]
     lines = [json.loads(line)["samples"] for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert lines == [10, 20, 30]
+
+
+@pytest.mark.parametrize(("typed", "told"), [
+    (["/usr/bin/pellucid", "train", "my photos"], "pellucid train 'my photos'"),
+    (["examples/demo.py", "--minutes", "3"], "python examples/demo.py --minutes 3"),
+])
+def test_the_report_repeats_what_was_typed(
+    typed: list[str], told: str, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command line, or the script that trained; never a command that nobody gave."""
+    monkeypatch.setattr("sys.argv", typed)
+    settings = ["network.name=mlp", "network.width=8", "training.batch=8", "training.samples=8", f"data.path='{pictures}'"]
+    run(apply_settings(RunConfig(), settings), tmp_path / "run")
+    assert json.loads((tmp_path / "run" / "summary.json").read_text())["command"] == told

@@ -228,15 +228,6 @@ class Watch:
         return {name: value.detach().clone() for name, value in self.state.loss.denoiser.state_dict().items()}
 
 
-@pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """96 pictures of 8 x 8 in three classes."""
-    folder = tmp_path_factory.mktemp("pictures")
-    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (96, 8, 8), dtype=np.uint8))
-    np.save(folder / "y.npy", np.arange(96) % 3)
-    return folder / "x.npy"
-
-
 def watched(pictures: Path, out: Path, *settings: str, network: str = "mlp") -> Watch:
     small = {"mlp": ("network.name=mlp", "network.width=16", "network.depth=2"), "unet": ("network.channels=[8,16]",)}
     watch = Watch()

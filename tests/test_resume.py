@@ -49,15 +49,6 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """96 pictures of 8 x 8 in three classes."""
-    folder = tmp_path_factory.mktemp("pictures")
-    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (96, 8, 8), dtype=np.uint8))
-    np.save(folder / "y.npy", np.arange(96) % 3)
-    return folder / "x.npy"
-
-
-@pytest.fixture(scope="module")
 def whole(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run that nobody disturbs."""
     torch.set_num_threads(1)

@@ -67,15 +67,6 @@ def _one_thread() -> None:
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """96 pictures of 8 x 8 in three classes."""
-    folder = tmp_path_factory.mktemp("pictures")
-    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (COUNT, 8, 8), dtype=np.uint8))
-    np.save(folder / "y.npy", np.arange(COUNT) % 3)
-    return folder / "x.npy"
-
-
-@pytest.fixture(scope="module")
 def prepared(pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     return prepare(configured(pictures), tmp_path_factory.mktemp("pack") / "data")
 

@@ -187,7 +187,7 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     """RUN/summary.json: what the report says of data, network and machine."""
     pack = prepared.pack
     summary = {
-        "command": shlex.join(["pellucid", *sys.argv[1:]]),
+        "command": _command(),
         "data": {
             "path": config.data.path, "samples": len(pack), "shape": list(pack.shape), "labels": pack.label_counts(),
             "rejected": len(pack.rejections()), "mean": prepared.facts.mean, "std": prepared.facts.std,
@@ -200,3 +200,10 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     }  # fmt: skip
     with atomic_write(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+
+
+def _command() -> str:
+    """What was typed to start this process: the command line, or a script that calls us."""
+    program, *arguments = sys.argv or [""]
+    name = Path(program).name
+    return shlex.join([name, *arguments] if name == "pellucid" else ["python", program, *arguments])
