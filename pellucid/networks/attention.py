@@ -2,17 +2,18 @@
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import rms_norm, scaled_dot_product_attention, silu
+from torch.nn.functional import layer_norm, scaled_dot_product_attention, silu
 
 from pellucid.core.errors import ConfigError
+from pellucid.networks.linear import Linear
 from pellucid.networks.rotary import Rotary
 
 
 class SelfAttention(nn.Module):
     """softmax(q k^T / sqrt(d)) v over all positions of a grid, (B, *grid, width) to the same shape.
 
-    Queries and keys are normalised to unit mean square (Dehghani et al. 2023, ViT-22B, section 2), which bounds the
-    logits by a learned gain, then rotated by their positions (`Rotary`).
+    Queries and keys are normalised (Dehghani et al. 2023, ViT-22B, section 2), which bounds the logits by a learned gain,
+    then rotated by their positions (`Rotary`). They go both ways as one tensor: half the operations for the same numbers.
 
     Raises:
         ConfigError: the width does not divide into heads of an even width.
@@ -24,19 +25,24 @@ class SelfAttention(nn.Module):
             raise ConfigError(f"heads = {heads} does not fit a width of {width}: expected a width that is a multiple of "
                               f"2 x heads; try {heads_for(width)}")
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.query_key = Linear(width, 2 * width, bias=False)
+        self.value = Linear(width, width, bias=False)
         self.gain = nn.Parameter(torch.ones(width // heads))
         self.rotary = Rotary(rank, width // heads)
-        self.output = nn.Linear(width, width, bias=False)
+        self.output = Linear(width, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        q, k, v = self.qkv(x).reshape(x.shape[0], -1, 3, self.heads, x.shape[-1] // self.heads).permute(2, 0, 3, 1, 4)
-        angles = self.rotary.angles(x.shape[1:-1])
-        q, k = rms_norm(q, q.shape[-1:], eps=1e-6) * self.gain, rms_norm(k, k.shape[-1:], eps=1e-6)
-        q, k = self.rotary(q, angles), self.rotary(k, angles)
-        y = scaled_dot_product_attention(q, k, v)  # (B, heads, positions, width / heads)
+        tokens = x.flatten(1, -2)
+        query_key = self._heads(self.query_key(tokens), 2 * self.heads)
+        query_key = layer_norm(query_key, query_key.shape[-1:], eps=1e-6)
+        q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
+        y = scaled_dot_product_attention(q * self.gain, k, self._heads(self.value(tokens), self.heads))
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
+
+    def _heads(self, x: Tensor, heads: int) -> Tensor:
+        """(B, positions, heads * d) -> (B, heads, positions, d)."""
+        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
 
 
 def heads_for(width: int) -> int:
@@ -49,15 +55,18 @@ def heads_for(width: int) -> int:
 
 
 class FeedForward(nn.Module):
-    """W3 (silu(W1 x) · W2 x), SwiGLU. Shazeer 2020 (GLU variants), eq. 6, the hidden width about 8/3 of the outer."""
+    """W3 (silu(W1 x) · W2 x), SwiGLU. Shazeer 2020 (GLU variants), eq. 6, the hidden width about 8/3 of the outer.
+
+    W1 and W2 are two layers: splitting the output of one would cost its backward pass a copy of the widest tensor.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         hidden = 32 * max(1, round(width / 12))
-        self.inner = nn.Linear(width, 2 * hidden, bias=False)
-        self.outer = nn.Linear(hidden, width, bias=False)
+        self.gate = Linear(width, hidden, bias=False)
+        self.value = Linear(width, hidden, bias=False)
+        self.output = Linear(hidden, width, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, value = self.inner(x).chunk(2, dim=-1)
-        y: Tensor = self.outer(silu(gate) * value)
+        y: Tensor = self.output(silu(self.gate(x)) * self.value(x))
         return y

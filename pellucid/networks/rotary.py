@@ -30,8 +30,9 @@ class Rotary(nn.Module):
         axes = [torch.arange(n, dtype=self.frequencies.dtype, device=self.frequencies.device) for n in grid]
         return torch.cartesian_prod(*axes).reshape(-1, len(grid)) @ self.frequencies
 
-    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
-        """Turn x (..., positions, head_width) by `angles` (positions, head_width / 2)."""
-        a, b = x.chunk(2, dim=-1)
+    def forward(self, x: Tensor, grid: Sequence[int]) -> Tensor:
+        """Turn x (..., positions, head_width) by the angles of its positions in `grid`."""
+        angles = self.angles(grid)
         cos, sin = angles.cos(), angles.sin()
-        return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
+        swapped = x.roll(x.shape[-1] // 2, dims=-1)  # (a, b) -> (b, a), so that no halves need joining, here or backward
+        return torch.addcmul(x * torch.cat([cos, cos], dim=-1), swapped, torch.cat([-sin, sin], dim=-1))

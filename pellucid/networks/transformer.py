@@ -10,6 +10,7 @@ from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.grid import patch_for
 from pellucid.networks.initialise import zeroed
+from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Blocks, Modulation
 from pellucid.networks.network import Network, Size
 from pellucid.networks.patches import Patches
@@ -75,14 +76,14 @@ class Transformer(Network):
         self.embedding_width = setting("embedding_width", embedding_width, max(1, width // 2))
 
         self.embedding = NoiseEmbedding(self.embedding_width)
-        self.stem = nn.Linear(in_channels * prod(self.patch), width, bias=False)
+        self.stem = Linear(in_channels * prod(self.patch), width, bias=False)
         self.blocks = Blocks(
             (branch for _ in range(depth) for branch in (SelfAttention(rank, width, heads), FeedForward(width))),
             width,
             self.embedding_width,
         )
         self.norm = Modulation(width, self.embedding_width)
-        self.head = zeroed(nn.Linear(width, out_channels * prod(self.patch)))
+        self.head = zeroed(Linear(width, out_channels * prod(self.patch)))
 
     def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
         embedding = self.embedding(self.patches.levels(c_noise, x), vector)

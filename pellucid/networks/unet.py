@@ -22,6 +22,7 @@ from pellucid.networks.grid import (
     space_to_depth,
 )
 from pellucid.networks.initialise import zeroed
+from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Blocks, Modulation
 from pellucid.networks.network import Network, Size
 from pellucid.networks.patches import Patches
@@ -130,9 +131,9 @@ class _Level(nn.Module):
         self.stride = stride
         branches = [[ConvolutionBranch(len(stride), fine) for _ in range(blocks)] for _ in range(2)]
         self.down = Blocks(branches[0], fine, embedding)
-        self.fold = nn.Linear(fine * prod(stride), coarse, bias=False)
+        self.fold = Linear(fine * prod(stride), coarse, bias=False)
         self.inner = inner
-        self.unfold = nn.Linear(coarse, fine * prod(stride), bias=False)
+        self.unfold = Linear(coarse, fine * prod(stride), bias=False)
         self.up = Blocks(branches[1], fine, embedding)
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,14 +20,14 @@ def adamw(
     weight_decay: float = 0.0,
 ) -> Optimizer:
     """AdamW. Loshchilov and Hutter 2019, algorithm 2."""
-    return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay, foreach=True)
+    return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
 
 def adam(
     parameters: Parameters, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8
 ) -> Optimizer:
     """Adam. Kingma and Ba 2015, algorithm 1."""
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=eps, foreach=True)
+    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=eps, fused=True)
 
 
 def rmsprop(
@@ -56,8 +57,8 @@ class Muon(Optimizer):
     """Momentum whose matrix is replaced by its nearest semi-orthogonal one. Jordan et al. 2024 (Muon).
 
     The update is 0.2 sqrt(max(rows, columns)) times that matrix, which gives it the size of AdamW's (Liu et al. 2025,
-    "Muon is scalable", eq. 4). Kernels of convolutions are matrices of (out, in x space). The iteration runs in the
-    parameters' dtype.
+    "Muon is scalable", eq. 4). Kernels of convolutions are matrices of (out, in x space). Matrices of one shape go through
+    the iteration together, in the parameters' dtype.
     """
 
     def __init__(
@@ -81,43 +82,68 @@ class Muon(Optimizer):
         """One update of every parameter that has a gradient."""
         assert closure is None
         for group in self.param_groups:
-            for parameter in group["params"]:
-                if parameter.grad is None:
-                    continue
-                update = self._orthogonal(parameter, group) if group["matrix"] else self._adam(parameter, group)
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                parameter.sub_(group["lr"] * update)
+            moved = [parameter for parameter in group["params"] if parameter.grad is not None]
+            if moved:
+                updates = self._orthogonal(moved, group) if group["matrix"] else self._adam(moved, group)
+                torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(moved, updates, alpha=-group["lr"])
 
-    def _orthogonal(self, parameter: nn.Parameter, group: dict[str, float]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if not state:
-            state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(gradient, 1 - group["momentum"])
-        nesterov: Tensor = gradient.lerp(state["momentum"], group["momentum"]).flatten(1)
-        scale = 0.2 * sqrt(max(nesterov.shape))
-        update = scale * orthogonalise(nesterov, int(group["iterations"]))
-        return update.reshape(parameter.shape)
+    def _orthogonal(self, parameters: list[nn.Parameter], group: dict[str, float]) -> list[Tensor]:
+        gradients = [parameter.grad for parameter in parameters]
+        momenta = self._slot(parameters, "momentum")
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        alike: dict[torch.Size, list[int]] = {}
+        for index, matrix in enumerate(nesterov):
+            alike.setdefault(matrix.flatten(1).shape, []).append(index)
+        updates: dict[int, Tensor] = {}
+        for shape, indices in alike.items():
+            matrices = torch.stack([nesterov[index].flatten(1) for index in indices])
+            found = 0.2 * sqrt(max(shape)) * orthogonalise(matrices, int(group["iterations"]))
+            updates |= {index: update.reshape(parameters[index].shape) for index, update in zip(indices, found, strict=True)}
+        return [updates[index] for index in range(len(parameters))]
 
-    def _adam(self, parameter: nn.Parameter, group: dict[str, tuple[float, float]]) -> Tensor:
-        state, gradient = self.state[parameter], parameter.grad
-        assert gradient is not None
-        if not state:
-            state.update(step=torch.zeros(()), mean=torch.zeros_like(parameter), square=torch.zeros_like(parameter))
-        state["step"] += 1
-        (beta1, beta2), step = group["betas"], float(state["step"])
-        state["mean"].lerp_(gradient, 1 - beta1)
-        state["square"].lerp_(gradient**2, 1 - beta2)
-        update: Tensor = state["mean"] / (1 - beta1**step) / ((state["square"] / (1 - beta2**step)).sqrt() + 1e-8)
-        return update
+    def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
+        gradients = [parameter.grad for parameter in parameters]
+        means, squares = self._slot(parameters, "mean"), self._slot(parameters, "square")
+        (beta1, beta2), steps = group["betas"], self._count(parameters)
+        torch._foreach_lerp_(means, gradients, 1 - beta1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta2)
+        roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - beta2**step for step in steps]))
+        torch._foreach_add_(roots, 1e-8)
+        return list(torch._foreach_div(torch._foreach_div(means, [1 - beta1**step for step in steps]), roots))
+
+    def _slot(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
+        """What is remembered under `name` for each parameter, zero at first."""
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]
+
+    def _count(self, parameters: list[nn.Parameter]) -> list[float]:
+        """Updates of each parameter so far, this one included."""
+        for parameter in parameters:
+            self.state[parameter]["step"] = self.state[parameter].get("step", torch.zeros(())) + 1
+        return [float(self.state[parameter]["step"]) for parameter in parameters]
 
 
-def orthogonalise(matrix: Tensor, iterations: int = 5) -> Tensor:
-    """U V^T of matrix = U S V^T, nearly (singular values in [0.68, 1.21]), by a quintic Newton-Schulz iteration."""
+def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """U V^T of each matrix = U S V^T, nearly (singular values in [0.68, 1.21]), by a quintic Newton-Schulz iteration.
+
+        X_{k+1} = P_k X_k,    P_k = a + b G_k + c G_k²,    G_k = X_k X_k^T
+
+    As all P_k and G_k are polynomials in G_0 they commute, so G_{k+1} = P_k² G_k, and the long side of X is touched twice
+    only: for G_0 and for X = (P_4 ... P_0) X_0. Shapes: (..., rows, columns) to the same.
+    """
     a, b, c = 3.4445, -4.7750, 2.0315
-    wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    x: Tensor = wide / (wide.norm() + 1e-12)
+    tall = matrices.shape[-2] > matrices.shape[-1]
+    x = matrices.mT if tall else matrices
+    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-12)
+    gram = x @ x.mT
+    product = one = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
     for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
-    return x if matrix.shape[0] <= matrix.shape[1] else x.T
+        polynomial = a * one + b * gram + c * gram @ gram
+        gram = polynomial @ gram @ polynomial
+        product = polynomial @ product
+    x = product @ x
+    return x.mT if tall else x
