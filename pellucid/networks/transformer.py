@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Self
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
 from pellucid.networks.embedding import NoiseEmbedding

@@ -89,7 +89,7 @@ class Muon(Optimizer):
                 torch._foreach_add_(moved, updates, alpha=-group["lr"])
 
     def _orthogonal(self, parameters: list[nn.Parameter], group: dict[str, float]) -> list[Tensor]:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = _gradients(parameters)
         momenta = self._slot(parameters, "momentum")
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
         nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
@@ -104,14 +104,15 @@ class Muon(Optimizer):
         return [updates[index] for index in range(len(parameters))]
 
     def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = _gradients(parameters)
         means, squares = self._slot(parameters, "mean"), self._slot(parameters, "square")
         (beta1, beta2), steps = group["betas"], self._count(parameters)
         torch._foreach_lerp_(means, gradients, 1 - beta1)
         torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta2)
         roots = torch._foreach_sqrt(torch._foreach_div(squares, [1 - beta2**step for step in steps]))
         torch._foreach_add_(roots, 1e-8)
-        return list(torch._foreach_div(torch._foreach_div(means, [1 - beta1**step for step in steps]), roots))
+        unbiased = torch._foreach_div(means, [1 - beta1**step for step in steps])
+        return list(torch._foreach_div(unbiased, roots))
 
     def _slot(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
         """What is remembered under `name` for each parameter, zero at first."""
@@ -125,6 +126,10 @@ class Muon(Optimizer):
         for parameter in parameters:
             self.state[parameter]["step"] = self.state[parameter].get("step", torch.zeros(())) + 1
         return [float(self.state[parameter]["step"]) for parameter in parameters]
+
+
+def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
+    return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
@@ -145,5 +150,5 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
         polynomial = a * one + b * gram + c * gram @ gram
         gram = polynomial @ gram @ polynomial
         product = polynomial @ product
-    x = product @ x
-    return x.mT if tall else x
+    found: Tensor = product @ x
+    return found.mT if tall else found
