@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FLOORS = (
     {"core"},
-    {"schedules", "networks"},
+    {"schedules", "networks", "sources"},
     {"processes", "codecs", "conditioners", "metrics"},
     {"denoisers"},
     {"guidance", "samplers", "losses"},

@@ -82,22 +82,36 @@ def test_folder_with_labels_is_exact_and_sorted(tmp_path: Path) -> None:
     assert {item.label for item in read(tmp_path, labels=False)[0]} == {None}
 
 
-@pytest.mark.parametrize(("sides", "side"), [
-    ([(100, 200)], 64), ([(40, 40), (50, 50)], 32), ([(9, 9), (200, 200), (200, 100)], 64), ([(5, 5), (6, 6)], 8),
+@pytest.mark.parametrize(("shapes", "size", "expected"), [
+    ([(40, 40), (50, 50)], None, (32, 32)),
+    ([(9, 9), (200, 200), (200, 100)], None, (64, 64)),
+    ([(5, 5), (6, 6)], None, (8, 8)),
+    ([(100, 200)], None, (32, 64)),  # one ratio: the longer side is 64
+    ([(200, 300), (400, 600)], None, (40, 64)),  # 2 : 3 of 64 is 42.7, of which 40 is the nearest multiple of 8
+    ([(300, 200), (202, 134)], 96, (96, 64)),
+    ([(60, 90)] * 9 + [(90, 60)], None, (40, 64)),  # nine in ten share it
+    ([(60, 90)] * 8 + [(90, 60)] * 2, None, (32, 32)),  # too few do
+    ([(100, 102), (200, 203)], None, (64, 64)),  # nearly square
+    ([(1, 300)], None, (8, 64)),
+    ([(100, 200)], 8, (8, 8)),
+    ([(333, 500)], 500, (333, 500)),  # as large as they are
+    ([(100, 200)], (16, 20), (16, 20)),
 ])
-def test_chosen_size(tmp_path: Path, sides: list[tuple[int, int]], side: int) -> None:
-    for index, shape in enumerate(sides):
-        save(tmp_path / f"{index}.png", random_bytes(*shape))
-    items, _, notes = read(tmp_path)
-    assert {item.data.shape for item in items} == {(1, side, side)}
-    assert f"scaled and cropped about the centre to {side} x {side}, grey" in notes
+def test_chosen_size(
+    tmp_path: Path, shapes: list[tuple[int, int]], size: int | tuple[int, int] | None, expected: tuple[int, int]
+) -> None:
+    for index, shape in enumerate(shapes):
+        save(tmp_path / f"{index:02d}.png", random_bytes(*shape))
+    items, _, notes = read(tmp_path, size=size)
+    assert {item.data.shape for item in items} == {(1, *expected)}
+    assert f"{expected[1]} x {expected[0]}, grey" in notes
 
 
 def test_scaling_is_antialiased_and_central(tmp_path: Path) -> None:
     stripes = np.zeros((64, 128), dtype=np.uint8)
     stripes[:, 32:96:2] = 255
     save(tmp_path / "a.png", stripes)
-    data = pixels(tmp_path, size=8)[0, 0].astype(int)
+    data = pixels(tmp_path, size=(8, 8))[0, 0].astype(int)
     assert np.abs(data[:, 1:-1] - 127.5).max() < 8  # picking every eighth pixel would give 0 or 255
 
 
@@ -140,7 +154,7 @@ def test_cmyk_exif_and_animation(tmp_path: Path) -> None:
 def test_grey_folder_asked_for_rgb_and_back(tmp_path: Path) -> None:
     save(tmp_path / "a.png", random_bytes(4, 4))
     assert pixels(tmp_path, channels=3).shape == (1, 3, 4, 4)
-    with pytest.raises(DataError, match=r"read as grey \(1 channel\) or RGB \(3\), not with 2"):
+    with pytest.raises(DataError, match=r"as grey \(1 channel\), RGB \(3\) or RGBA \(4\), not with 2 channels; those here have 1"):
         read(tmp_path, channels=2)
 
 
@@ -196,8 +210,9 @@ def test_strange_names_and_places(tmp_path: Path) -> None:
     items, rejected, _ = read(tmp_path / "link")
     assert [item.source for item in items] == ["a.png", "?.png"]
     assert rejected == [Rejection(source="pipe.png", reason="not a regular file")]
-    with pytest.raises(ConfigError, match="size of pictures is 0, expected at least 1"):
-        read(folder, size=0)
+    for size in (0, (4, 0), (4, 4, 4)):
+        with pytest.raises(ConfigError, match=r"size of pictures is .*, expected at least 1, or \[height, width\]"):
+            read(folder, size=size)
 
 
 def test_nothing_readable(tmp_path: Path) -> None:

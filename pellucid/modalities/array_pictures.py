@@ -10,11 +10,11 @@ from pellucid.core.files import sha256
 from pellucid.core.items import Item, Origin, Record
 from pellucid.modalities.arrays import ArrayFile
 from pellucid.modalities.beside import ArrayPair
-from pellucid.modalities.canvas import Canvas
+from pellucid.modalities.canvas import MODES, Canvas, Size
 from pellucid.modalities.pixels import PixelFormat
 
 
-def read_array(pair: ArrayPair, *, size: int | None, channels: int | None, labels: bool) -> Iterator[Record]:
+def read_array(pair: ArrayPair, *, size: Size, channels: int | None, labels: bool) -> Iterator[Record]:
     """The pictures of `pair.pictures`, labelled by `pair.labels` and named by `pair.class_names`.
 
     Raises:
@@ -36,10 +36,10 @@ def read_array(pair: ArrayPair, *, size: int | None, channels: int | None, label
         )
 
 
-def _canvas(array: ArrayFile, pixels: PixelFormat, size: int | None, channels: int | None) -> tuple[Canvas, str]:
+def _canvas(array: ArrayFile, pixels: PixelFormat, size: Size, channels: int | None) -> tuple[Canvas, str]:
     found, height, width = pixels.shape
     wanted = channels or found
-    if wanted != found and (wanted not in (1, 3) or found not in (1, 3, 4)):
+    if wanted != found and not {wanted, found} <= MODES.keys():
         raise DataError(f"'{array.path}' has {found} channels, which cannot be read as {wanted}.")
     return Canvas.choose(Counter({(width, height): 1}), wanted, size)
 

@@ -49,7 +49,7 @@ class ArrayFile:
         """
         with _opened(path, member) as stream:
             idx = member is None and path.suffix != ".npy"
-            shape, fortran, dtype = _idx_header(stream, path) if idx else _npy_header(stream, path)
+            shape, fortran, dtype = _idx_header(stream, path) if idx else npy_header(stream, path)
             if dtype.hasobject or dtype.fields:
                 raise DataError(f"'{path}' holds Python objects or records; save a plain array of numbers.")
             if not shape or not prod(shape) or prod(shape[1:]) * dtype.itemsize > MAX_ROW:
@@ -127,7 +127,12 @@ def _idx_header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, n
     return tuple(int(size) for size in np.frombuffer(sizes, dtype=">u4")), False, np.dtype(IDX_TYPES[magic[2]])
 
 
-def _npy_header(stream: IO[bytes], path: Path) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def npy_header(stream: IO[bytes], path: Path | str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, Fortran order and type of a .npy file, of which the header is read.
+
+    Raises:
+        DataError: it is none.
+    """
     try:
         version = np.lib.format.read_magic(stream)
         if version == (1, 0):

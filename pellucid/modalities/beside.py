@@ -7,11 +7,14 @@ from pathlib import Path
 
 from pellucid.core.errors import DataError
 from pellucid.modalities.arrays import ArrayFile, members
+from pellucid.modalities.pixels import channels
 
 IDX_NAME = re.compile(r"[.-]idx\d?(-ubyte)?(\.gz)?$")
 PICTURE_KEYS = ("images", "x", "data", "x_train", "train_images", "arr_0")
 LABEL_KEYS = ("labels", "y", "label", "targets", "y_train", "train_labels", "arr_1")
 CLASS_NAMES = "labels.txt"
+GLANCE = 100  # arrays whose headers are looked at
+CHANNELS = 16  # of a picture among few; more are taken for a stack of pictures
 
 
 def is_array(path: Path) -> bool:
@@ -36,7 +39,9 @@ class ArrayPair:
 
     @classmethod
     def find(cls, path: Path) -> "ArrayPair | None":
-        """The pair that `path`, an array file or a folder with one, stands for; None when it has none.
+        """The pair that `path`, an array file or a folder with one, stands for.
+
+        None when there is none, or when several arrays of the same few channels are a picture each.
 
         Raises:
             DataError: several candidates and none of them called "train".
@@ -48,6 +53,8 @@ class ArrayPair:
             return _pair(found[0]) if found else None
         train = [file for file in found if re.search(r"(^|[^a-z])train([^a-z]|$)", file.name.lower())]
         names = ", ".join(file.name for file in found)
+        if len(train) != 1 and _are_pictures(found):
+            return None
         if len(train) != 1:
             raise DataError(f"'{path}' holds several arrays of pictures: {names}. Name the one to use.")
         return _pair(train[0], note=f"of {names} the first with 'train' in its name is used")
@@ -77,6 +84,18 @@ def _pair(path: Path, note: str = "") -> ArrayPair:
     more = f"of the arrays {', '.join(sorted(held))} '{key}' is used" if len(held) > 1 + (label is not None) else ""
     labels = (path, label) if label is not None else None
     return ArrayPair(pictures=(path, key), labels=labels, class_names=class_names, note=note or more)
+
+
+def _are_pictures(files: list[Path]) -> bool:
+    """Whether each array is one picture: of two or three axes and of as many channels as the others, which are few."""
+    found = set()
+    for path in files[:GLANCE]:
+        try:
+            shape = ArrayFile.open(path).shape if path.suffix == ".npy" else ()
+        except DataError:  # damaged, which is said when it is read
+            continue
+        found.add(channels(shape)[1][0] if len(shape) in (2, 3) else 0)
+    return len(found) == 1 and 0 < found.pop() <= max(CHANNELS, len(files))
 
 
 def _label_files(path: Path) -> Iterator[Path]:

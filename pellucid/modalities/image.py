@@ -20,21 +20,27 @@ from pellucid.core.items import Record
 from pellucid.modalities.animation import save_journey
 from pellucid.modalities.array_pictures import read_array
 from pellucid.modalities.beside import IDX_NAME, ArrayPair, is_array
-from pellucid.modalities.canvas import as_picture
+from pellucid.modalities.canvas import Size, as_picture, on_white
 from pellucid.modalities.modality import Modality
-from pellucid.modalities.pictures import is_picture, read_pictures
+from pellucid.modalities.open_picture import is_picture
+from pellucid.modalities.pictures import read_pictures
 from pellucid.modalities.sheet import sheet
-from pellucid.modalities.walk import walk
+from pellucid.sources import sources
+from pellucid.sources.find import find, is_remote, kind_of
+from pellucid.sources.source import Source
+from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
+TRANSPARENT = (".png", ".webp", ".tif", ".tiff", ".gif")  # formats that hold four channels
 
 
 @dataclass(frozen=True, kw_only=True)
 class Image(Modality):
     """Pictures (C, H, W): bytes when packed, [-1, 1] for the model, black at -1.
 
-    Read from IDX files, .npy and .npz arrays, each with labels beside it, or a folder of pictures with sub-folders as
-    labels. `size` is the side of a square; without it pictures of one size up to 64 x 64 stay as they are.
+    Read from IDX files, .npy and .npz arrays, each with labels beside it, or from any source of pictures: a folder with
+    sub-folders as labels, zip and tar archives, WebDataset shards, Parquet files, data sets on the hub. `Canvas.choose`
+    has the rule for their size. Four channels are colours and transparency, which is laid on white where it is not kept.
     """
 
     sampler: ClassVar[str] = "dpmpp"
@@ -44,19 +50,19 @@ class Image(Modality):
 
     def recognises(self, path: Path) -> bool:
         if not path.is_dir():
-            return path.is_file() and (is_array(path) or is_picture(path))
+            return is_remote(path) or (path.is_file() and (is_array(path) or _holds_pictures(path)))
         found = islice(walk(path), GLANCE)
-        return any(isinstance(file, Path) and (is_array(file) or is_picture(file)) for file in found)
+        return any(isinstance(file, Path) and (is_array(file) or _holds_pictures(file)) for file in found)
 
     def files(self, path: Path) -> Iterator[Path]:
         pair = _array_of(path)
         if pair:
             yield from pair.files()
         else:
-            yield from (found for found in (walk(path) if path.is_dir() else [path]) if isinstance(found, Path))
+            yield from (source.path for source in find(path) if isinstance(source, Source))
 
     def read(
-        self, path: Path, *, size: int | None = None, channels: int | None = None, labels: bool = True
+        self, path: Path, *, size: Size = None, channels: int | None = None, labels: bool = True
     ) -> Iterator[Record]:
         pair = _array_of(path)
         if pair:
@@ -102,17 +108,26 @@ class Image(Modality):
 
 
 def _save(picture: Pillow.Image, path: Path) -> None:
+    if path.suffix.lower() not in TRANSPARENT:
+        picture = on_white(picture)
     with atomic_write(path) as temporary:  # `lossless` is WebP's, `quality` JPEG's; each format ignores the other's
         picture.save(temporary, quality=95, lossless=True)
 
 
+def _holds_pictures(path: Path) -> bool:
+    """Whether a file is a picture or holds many, by its name."""
+    return is_picture(path) or kind_of(path) is not sources["file"]
+
+
 def _array_of(path: Path) -> ArrayPair | None:
     """The array that `path` stands for; None when it is pictures, which a folder's .npy files then only accompany."""
+    if is_remote(path):
+        return None
     if not path.exists():
         close = get_close_matches(path.name, [entry.name for entry in path.parent.glob("*")], n=1)
         raise DataError(f"There is no '{path}'." + (f" Did you mean '{path.with_name(close[0])}'?" if close else ""))
     if path.is_dir() and not any(IDX_NAME.search(entry.name) for entry in path.iterdir()):
         found = islice(walk(path), GLANCE)
-        if any(isinstance(file, Path) and is_picture(file) for file in found):
+        if any(isinstance(file, Path) and _holds_pictures(file) for file in found):
             return None
     return ArrayPair.find(path)

@@ -43,17 +43,18 @@ class Modality(ABC):
 
     @abstractmethod
     def files(self, path: Path) -> Iterator[Path]:
-        """The source files that `read` opens, in its order: their sizes and times tell whether a pack is still current."""
+        """What `read` opens, in its order: the sizes and times of these files tell whether a pack is still current."""
 
     @abstractmethod
     def read(
-        self, path: Path, *, size: int | None = None, channels: int | None = None, labels: bool = True
+        self, path: Path, *, size: int | tuple[int, ...] | None = None, channels: int | None = None, labels: bool = True
     ) -> Iterator[Record]:
         """Everything in `path`, one record at a time, in an order that depends on names and content alone.
 
         Arguments:
             path: a file or folder.
-            size: length of each spatial axis; None lets the data decide, which an `Origin` says in its notes.
+            size: length of the longest spatial axis, or of each; None lets the data decide, which an `Origin` says in its
+                notes.
             channels: C of each item; None lets the data decide.
             labels: whether items carry their labels.
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pellucid.modalities.canvas import as_picture
+from pellucid.modalities.canvas import as_picture, on_white
 
 TILE = 96  # pixels to which a small picture is enlarged, about
 LARGEST = 4096  # side up to which a sheet is enlarged
@@ -38,7 +38,7 @@ def sheet(
     draw, font = ImageDraw.Draw(whole), ImageFont.load_default(CAPTION - 5)
     for index, data in enumerate(pictures):
         left, top = gap + index % columns * step_x, gap + index // columns * step_y
-        picture = as_picture(data)
+        picture = on_white(as_picture(data))
         whole.paste(picture.resize((scale * width, scale * height), Image.Resampling.NEAREST), (left, top))
         if labels and (label := labels[index]):
             middle = left + scale * width // 2

@@ -1,11 +1,14 @@
 """The files of a folder, in an order that depends on their names alone; links are not followed out of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pellucid.core.items import Rejection
 
-COMPANIONS = frozenset({"labels.txt", "metadata.jsonl", "metadata.csv", "Thumbs.db"})
+COMPANIONS = frozenset({
+    "labels.txt", "metadata.jsonl", "metadata.csv", "Thumbs.db",
+    "dataset_info.json", "dataset_dict.json", "state.json",
+})  # fmt: skip
 """Files that belong to a data set without being samples."""
 
 
@@ -27,12 +30,25 @@ def walk(folder: Path) -> Iterator[Path | Rejection]:
             except OSError as error:
                 yield Rejection(source=shown(source), reason=f"a folder that cannot be opened: {error.strerror}")
                 continue
-            kept = (name for name in names if not name.startswith(".") and name not in COMPANIONS)
-            waiting.extend(f"{source}/{name}" if source else name for name in kept)
+            waiting.extend(f"{source}/{name}" if source else name for name in names if not is_hidden([name]))
         elif path.is_file():
             yield path
         else:
             yield Rejection(source=shown(source), reason="not a regular file")
+
+
+def is_hidden(parts: Sequence[str]) -> bool:
+    """Whether a file is none of the samples by its name, or lies in a hidden folder."""
+    return not parts or parts[-1] in COMPANIONS or any(part.startswith(".") for part in parts)
+
+
+def places(name: str) -> tuple[str, ...]:
+    """The folders and the name of a file in an archive. Only ever shown, never a place on the disk: `..` means nothing.
+
+    >>> places("/../cats/1.png")
+    ('cats', '1.png')
+    """
+    return tuple(shown(part) for part in name.replace("\\", "/").split("/") if part not in ("", ".", ".."))
 
 
 def shown(source: str) -> str:

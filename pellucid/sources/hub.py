@@ -1,0 +1,56 @@
+"""Data sets that the `datasets` library finds: on the Hugging Face hub, or in a local folder that it understands."""
+
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pellucid.core.errors import DataError, nearest
+from pellucid.core.items import Rejection
+from pellucid.sources.columns import Columns, missing
+from pellucid.sources.entry import Entry
+from pellucid.sources.source import Source
+
+PREFIX = "hub:"
+BATCH = 64  # rows in memory
+
+
+class Hub(Source):
+    """`hub:OWNER/NAME` or `hub:OWNER/NAME:SPLIT`; without a split "train", or the only one there is."""
+
+    @classmethod
+    def claims(cls, path: Path) -> bool:
+        return str(path).startswith(PREFIX)
+
+    def files(self) -> Iterator[Path]:
+        yield from (Path(file["filename"]) for file in _load(self.name)[0].cache_files)
+
+    def _entries(self) -> Iterator[Entry | Rejection]:
+        data, split = _load(self.name)
+        columns = Columns.find(data.features.arrow_schema)
+        batches = data.select_columns(columns.used).with_format("arrow").iter(BATCH)
+        yield from columns.entries(batches, f"{self.name.removesuffix(':' + split)}:{split}", local=True)
+
+
+@lru_cache(1)
+def _load(name: str) -> tuple[Any, str]:
+    """The data set, memory-mapped, and its split.
+
+    Raises:
+        DataError: it cannot be found or fetched, or has no such split.
+    """
+    try:
+        import datasets
+    except ImportError:
+        raise missing("datasets", f"'{name}'") from None
+    place, _, split = name.removeprefix(PREFIX).partition(":")
+    try:
+        found = datasets.load_dataset(place)
+    except Exception as error:  # of the network, of the hub, of any file format
+        why = (str(error).splitlines() or [type(error).__name__])[0]
+        raise DataError(f"'{name}' cannot be fetched: {why} Is the name right, and is there a network?") from None
+    split = split or ("train" if "train" in found else next(iter(found)) if len(found) == 1 else "")
+    if split not in found:
+        known = nearest(split, map(str, found))
+        raise DataError(f"'{name}' has no split '{split}': {known}. Give one as {PREFIX}OWNER/NAME:SPLIT")
+    return found[split], split
