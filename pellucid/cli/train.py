@@ -17,12 +17,12 @@ FILES = (
 
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help="A folder of pictures, an IDX, .npy or .npz file, or a pack.")
+        Path | None, typer.Argument(help="Pictures in a folder, zip, tar, Parquet; hub:OWNER/NAME; IDX, .npy, .npz; a pack.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
-    size: Annotated[int | None, typer.Option(metavar="N", help="Side of the pictures in pixels.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of the pictures in pixels.")] = None,
     condition: Annotated[
         Literal["auto", "none", "label"] | None,
         typer.Option(help="What samples are conditioned on; auto, the default: labels if there are any."),

@@ -70,8 +70,8 @@ def measure_bits(
 
 def _choose(model: Model, data: Path, n: int) -> tuple[np.ndarray, tuple[str, ...]]:
     """`n` stored samples spread evenly over the data, and notes on how it was read."""
-    size = model.facts.shape[-1] if len(set(model.facts.shape[1:])) == 1 else None
-    records = list(model.modality.read(data, size=size, channels=model.facts.shape[0], labels=False))
+    channels, *size = model.facts.shape
+    records = list(model.modality.read(data, size=tuple(size), channels=channels, labels=False))
     notes = dict.fromkeys(note for record in records if isinstance(record, Origin) for note in record.notes)
     items = [record.data for record in records if isinstance(record, Item)]
     if len(items) < 2 or items[0].shape != model.facts.shape:

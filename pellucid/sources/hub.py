@@ -1,6 +1,8 @@
 """Data sets that the `datasets` library finds: on the Hugging Face hub, or in a local folder that it understands."""
 
+import logging
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -45,12 +47,25 @@ def _load(name: str) -> tuple[Any, str]:
         raise missing("datasets", f"'{name}'") from None
     place, _, split = name.removeprefix(PREFIX).partition(":")
     try:
-        found = datasets.load_dataset(place)
+        with _silence("huggingface_hub"):  # whose every attempt would be told
+            found = datasets.load_dataset(place)
     except Exception as error:  # of the network, of the hub, of any file format
-        why = (str(error).splitlines() or [type(error).__name__])[0]
-        raise DataError(f"'{name}' cannot be fetched: {why} Is the name right, and is there a network?") from None
+        why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"'{name}' cannot be fetched: {why}. Is the name right, and is there a network?") from None
     split = split or ("train" if "train" in found else next(iter(found)) if len(found) == 1 else "")
     if split not in found:
         known = nearest(split, map(str, found))
         raise DataError(f"'{name}' has no split '{split}': {known}. Give one as {PREFIX}OWNER/NAME:SPLIT")
     return found[split], split
+
+
+@contextmanager
+def _silence(library: str) -> Iterator[None]:
+    """Its warnings are not shown."""
+    logger = logging.getLogger(library)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

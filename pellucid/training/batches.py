@@ -1,6 +1,6 @@
 """Batches as a function of the position in training: nothing is remembered, so any of them can be made again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from pellucid.data.pack import Pack
 from pellucid.losses.time import Times
 from pellucid.modalities.modality import Modality
 from pellucid.processes.process import Process
+from pellucid.training.augmentation import Augmentation
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Batch:
 class Batches:
     """`batches(start, n)`: what training sees at positions start .. start + n - 1 of its stream of samples.
 
-    Noise and condition dropout are keyed by (seed, sample, epoch), times by position, so neither the size of a batch nor
-    the number of machines changes what a sample is trained with.
+    Augmentation, noise and condition dropout are keyed by (seed, sample, epoch), times by position, so neither the size of
+    a batch nor the number of machines changes what a sample is trained with.
     """
 
     pack: Pack
@@ -55,21 +56,24 @@ class Batches:
     drop_condition: float
     device: torch.device
     dtype: torch.dtype
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __call__(self, start: int, n: int) -> Batch:
         positions = np.arange(start, start + n, dtype=np.int64)
         ids = stream(self.seed, len(self.pack), start, n)
         stored, labels = self.pack[ids]
+        epochs = positions // len(self.pack)
+        parts = [(int(epoch), epochs == epoch) for epoch in range(epochs[0], epochs[-1] + 1)]
+        draws: list[Draws] = [Keyed(self.seed, ids[here]) for _, here in parts]
+        for (epoch, here), drawn in zip(parts, draws, strict=True):
+            stored[here] = self.augmentation(stored[here], drawn, epoch)
         with torch.no_grad():
             x0 = self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))
         t = self.process.snap(self.times.draw(self.seed, positions, self.process.schedule))
-        epochs = positions // len(self.pack)
         eps, dropped = [], []
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            here = epochs == epoch
-            draws: Draws = Keyed(self.seed, ids[here])
-            eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
-            dropped.append(draws.uniform("drop condition", epoch, ()) < self.drop_condition)
+        for (epoch, here), drawn in zip(parts, draws, strict=True):
+            eps.append(self.process.noise(drawn, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
+            dropped.append(drawn.uniform("drop condition", epoch, ()) < self.drop_condition)
         cond = {}
         if self.labelled:
             cond["label"] = torch.where(torch.cat(dropped), -1, torch.from_numpy(labels))

@@ -6,25 +6,42 @@ from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from pellucid.core.config import explain
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.files import atomic_write
 from pellucid.model.config import ModelConfig, Section
+from pellucid.training.augmentation import Flip
 
 NAME = "config.toml"
+LARGEST = 4096  # side of pictures in pixels
 
 
 class DataConfig(BaseModel):
-    """What is read. `size` is the side in pixels (None: as the data is); `condition` what samples are conditioned on."""
+    """What is read, and what is done to it in training.
+
+    `size` is the longer side in pixels, or [height, width] exactly (None: as the data is); `channels` 1 for grey, 3 for RGB,
+    4 to keep transparency; `condition` what samples are conditioned on; `flip` and `shift` as `Augmentation` has them.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     path: str = ""
-    size: int | None = Field(None, ge=1, le=4096)
+    size: int | tuple[int, int] | None = None
     channels: int | None = Field(None, ge=1)
     condition: Literal["auto", "none", "label"] = "auto"
+    flip: Flip = "none"
+    shift: int = Field(0, ge=0, le=LARGEST)
+
+    @field_validator("size", mode="before")
+    @classmethod
+    def _sides(cls, value: Any) -> Any:
+        sides = value if isinstance(value, list | tuple) else (value,)
+        whole = all(type(side) is int and 1 <= side <= LARGEST for side in sides)
+        if value is not None and not (whole and len(sides) in (1, 2)):
+            raise ValueError(f"expected whole numbers from 1 to {LARGEST}: the longer side, or [height, width]")
+        return value if len(sides) == 2 else sides[0]
 
 
 class LossConfig(BaseModel):

@@ -27,6 +27,7 @@ from pellucid.model.config import Section
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training import optimisers
+from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config
@@ -156,6 +157,7 @@ def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Ba
     return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, build(times, config.loss.times), config.seed,
         bool(prepared.facts.labels), config.loss.drop_condition, model.device, model.dtype,
+        Augmentation(flip=config.data.flip, shift=config.data.shift),
     )  # fmt: skip
 
 

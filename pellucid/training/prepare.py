@@ -15,6 +15,7 @@ from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
 from pellucid.model.config import Facts
+from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig
 
 STATISTICS = 2048
@@ -61,11 +62,12 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepar
 def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool) -> Pack:
     if is_pack(path):
         return _fitting(Pack.open(path), config)
-    settings = config.data.model_dump(exclude={"path", "condition"})
+    settings = config.data.model_dump(mode="json", include={"size", "channels"})
     there = _there(folder, settings)
-    if there is not None and not path.exists():
+    exists = path.exists() or is_remote(path)
+    if there is not None and not exists:
         return there  # the source is gone, what was packed of it is not
-    marks = fingerprint(modality.files(path)) if path.exists() else ""
+    marks = fingerprint(modality.files(path)) if exists else ""
     current = Pack.current(folder, settings, marks)
     if current is not None:
         return current
@@ -85,7 +87,8 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
 def _fitting(pack: Pack, config: RunConfig) -> Pack:
     """A pack given as data, whose shape is what it is."""
     size, channels = config.data.size, config.data.channels
-    if (size is not None and set(pack.shape[1:]) != {size}) or (channels is not None and pack.shape[0] != channels):
+    fits = pack.shape[1:] == size if isinstance(size, tuple) else size in (None, max(pack.shape[1:]))
+    if not fits or (channels is not None and pack.shape[0] != channels):
         raise ConfigError(
             f"The pack '{pack.folder}' holds samples of shape {pack.shape}, which data.size = {size} and data.channels = "
             f"{channels} cannot change: leave them out, or train from the source files"

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pellucid.core.errors import ConfigError, DataError
 from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
+from pellucid.sources.find import is_remote
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
 from pellucid.training.loop import Observer, run
 
@@ -30,11 +31,11 @@ def train(
     """Train a model on `data`; model, log, pictures and report are written under `out`.
 
     Arguments:
-        data: a folder of pictures, an array file or folder of such, or a pack.
+        data: pictures in a folder, an archive, a table or `hub:OWNER/NAME`; an array file or folder of such; or a pack.
         out: the run's folder.
         minutes: time to train for; or
         samples: how many to train on, counting repeats.
-        size: side of the pictures in pixels; None: as the data is.
+        size: longer side of the pictures in pixels; None: as the data is.
         condition: what samples are conditioned on; None or "auto": labels, if there are any.
         recipe: a TOML file of settings to start from.
         settings: "key=value" for any other setting, as `--set` on the command line.
@@ -49,7 +50,7 @@ def train(
     """
     out = Path(out)
     given = {
-        "data.path": None if data is None else str(Path(data).absolute()),
+        "data.path": None if data is None else str(data if is_remote(Path(data)) else Path(data).absolute()),
         "data.size": size, "data.condition": condition, "seed": seed,
         "training.minutes": minutes, "training.samples": samples,
     }  # fmt: skip
