@@ -14,7 +14,7 @@ from pellucid.sources.entry import Entry
 from pellucid.sources.source import Source
 
 PREFIX = "hub:"
-BATCH = 64  # rows in memory
+BATCH = 16  # rows in memory
 
 
 class Hub(Source):

@@ -11,7 +11,7 @@ from pellucid.sources.entry import Entry
 from pellucid.sources.refused import RefusedError
 from pellucid.sources.source import Source
 
-BATCH = 64  # rows in memory
+BATCH = 16  # rows in memory
 MAGIC = b"ARROW1"  # how the one of Arrow's formats begins that is no stream
 
 
