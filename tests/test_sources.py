@@ -1,4 +1,4 @@
-"""Archives, shards, tables and the hub: the same pictures and labels as in a plain folder, read in place, in bounded memory."""
+"""Archives, shards, tables and the hub: the pictures and labels of a plain folder, read in place, in bounded memory."""
 
 import io
 import json
@@ -248,8 +248,8 @@ def shards(folder: Path, label: str) -> Path:
     for shard in range(2):
         files: dict[str, bytes] = {}
         for index in range(3):
-            key, kind = f"set/{shard}{index:04d}", "jpg" if index else "png"
-            files[f"{key}.{kind}"] = encoded(np.full((8, 8, 3), 100 * shard + 9 * index, np.uint8), "jpeg" if index else "png")
+            key, kind = f"set/{shard}{index:04d}", "jpeg" if index else "png"
+            files[f"{key}.{kind}"] = encoded(np.full((8, 8, 3), 100 * shard + 9 * index, np.uint8), kind)
             files[f"{key}.txt"] = b"a caption"
             files[f"{key}.{label}"] = str(index).encode() if label == "cls" else json.dumps({"label": f"c{index}"}).encode()
         tarred(folder / f"train-{shard:06d}.tar", files)
@@ -316,7 +316,9 @@ def test_tables(tmp_path: Path, name: str, column: str, form: str, features: boo
 
 
 def test_cells_that_hold_no_picture(tmp_path: Path) -> None:
-    cells = [{"bytes": picture(1), "path": None}, None, {"bytes": None, "path": "/etc/passwd"}, {"bytes": b"x", "path": None}]
+    cells = [
+        {"bytes": picture(1), "path": None}, None, {"bytes": None, "path": "/etc/passwd"}, {"bytes": b"x", "path": None}
+    ]
     made = pa.table({"image": cells, "label": [0, 1, None, 2], "other": [b"", b"", b"", b""]})
     write_table(tmp_path / "a.parquet", made)
     items, rejected, notes = read(tmp_path)
@@ -370,8 +372,9 @@ def datasets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     hub._load.cache_clear()
 
 
+@pytest.mark.usefixtures("datasets")
 @pytest.mark.parametrize("form", ["imagefolder", "parquet"])
-def test_what_the_datasets_library_finds(tmp_path: Path, datasets: Any, form: str) -> None:
+def test_what_the_datasets_library_finds(tmp_path: Path, form: str) -> None:
     for split in ("train", "test"):
         if form == "parquet":
             write_table(tmp_path / "set" / "data" / f"{split}-00000-of-00001.parquet", table())
@@ -401,8 +404,9 @@ def test_saved_to_disk(tmp_path: Path, datasets: Any) -> None:
     assert read(tmp_path / "saved")[1] == []
 
 
-def test_a_name_that_cannot_be_fetched(datasets: Any) -> None:
-    with pytest.raises(DataError, match=r"'hub:nobody/nothing' cannot be fetched: .*Is the name right, and is there a network"):
+@pytest.mark.usefixtures("datasets")
+def test_a_name_that_cannot_be_fetched() -> None:
+    with pytest.raises(DataError, match=r"'hub:nobody/nothing' cannot be fetched: .*Is the name right, and is there a netw"):
         read(Path("hub:nobody/nothing"))
 
 

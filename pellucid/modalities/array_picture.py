@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from pellucid.modalities.arrays import npy_header
 from pellucid.modalities.canvas import MODES, Canvas
+from pellucid.modalities.levels import black_and_white
 from pellucid.modalities.picture import Picture
 from pellucid.modalities.pixels import channels
 from pellucid.sources.limits import LARGEST, too_large
@@ -39,7 +40,9 @@ class ArrayPicture(Picture):
         data = self._stream.read(prod(self._shape) * self._dtype.itemsize)
         if len(data) < prod(self._shape) * self._dtype.itemsize:
             raise RefusedError("damaged: it ends too early")
-        return np.frombuffer(data, self._dtype).reshape(self._shape, order="F" if self._fortran else "C")
+        values = np.frombuffer(data, self._dtype).reshape(self._shape, order="F" if self._fortran else "C")
+        black_and_white(self._dtype, float(values.min()), float(values.max()))  # refuses what is in no known range
+        return values
 
     def pixels(self, canvas: Canvas) -> NDArray[np.uint8]:
         if self.channels != canvas.channels and not {self.channels, canvas.channels} <= MODES.keys():

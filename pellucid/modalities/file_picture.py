@@ -19,15 +19,15 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the decoders t
 GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
 BANDS = "RGBX"  # the mode of four channels of which the last is no transparency
 SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
-ORIENTATION = 0x0112
+ORIENTATION, SAMPLES_PER_PIXEL = 0x0112, 0x0115
 
 
 class FilePicture(Picture):
     """A picture as Pillow knows it."""
 
     def __init__(self, picture: Image.Image) -> None:
-        # PNG's own getexif would decode all pixels to look behind them
-        turned = Image.Image.getexif(picture).get(ORIENTATION) in SIDEWAYS
+        # PNG's own getexif would decode all pixels to look behind them; TIFF's size is upright already
+        turned = picture.format != "TIFF" and Image.Image.getexif(picture).get(ORIENTATION) in SIDEWAYS
         self.size = picture.size[::-1] if turned else picture.size
         self.channels = 1 if picture.mode in GREY else 4 if picture.mode == BANDS else 3
         self._picture = picture
@@ -58,6 +58,8 @@ def _peculiarities(picture: Image.Image, *, keep: bool) -> Iterator[str]:
         yield "turned as its EXIF data says"
     if picture.mode.startswith("I"):
         yield "16 bits a pixel reduced to 8"
+    if (bands := getattr(picture, "tag_v2", {}).get(SAMPLES_PER_PIXEL, 1)) > (known := len(picture.getbands())):
+        yield f"of {bands} bands in a TIFF the first {known}; arrays (.npy) keep all"
 
 
 def _plain(picture: Image.Image, *, keep: bool) -> Image.Image:

@@ -82,7 +82,6 @@ class _Seen:
         if values is None or values.dtype == np.uint8:
             return
         least, most = float(values.min()), float(values.max())
-        black_and_white(values.dtype, least, most)  # one that is in no known range must not spoil the others
         low, high = self.extremes.get(values.dtype.name, (least, most))
         self.extremes[values.dtype.name] = min(low, least), max(high, most)
 
