@@ -17,7 +17,6 @@ SUFFIXES = frozenset({
 })  # fmt: skip
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the decoders that strangers' files may reach
 GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
-BANDS = "RGBX"  # the mode of four channels of which the last is no transparency
 SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 ORIENTATION, SAMPLES_PER_PIXEL = 0x0112, 0x0115
 
@@ -29,7 +28,7 @@ class FilePicture(Picture):
         # PNG's own getexif would decode all pixels to look behind them; TIFF's size is upright already
         turned = picture.format != "TIFF" and Image.Image.getexif(picture).get(ORIENTATION) in SIDEWAYS
         self.size = picture.size[::-1] if turned else picture.size
-        self.channels = 1 if picture.mode in GREY else 4 if picture.mode == BANDS else 3
+        self.channels = 1 if picture.mode in GREY else 3
         self._picture = picture
 
     @classmethod
@@ -42,10 +41,7 @@ class FilePicture(Picture):
         self.notes = tuple(_peculiarities(self._picture, keep=canvas.channels == 4))
         if self._picture.format == "JPEG":  # decodes at a half, quarter or eighth when that is still large enough
             self._picture.draft(None, (2 * canvas.width, 2 * canvas.height))
-        picture = _plain(self._picture, keep=canvas.channels == 4)
-        if picture.mode == BANDS:
-            return canvas.of_array(np.asarray(picture).transpose(2, 0, 1))
-        return canvas.of_picture(picture)
+        return canvas.of_picture(_plain(self._picture, keep=canvas.channels == 4))
 
 
 def _peculiarities(picture: Image.Image, *, keep: bool) -> Iterator[str]:
@@ -63,7 +59,7 @@ def _peculiarities(picture: Image.Image, *, keep: bool) -> Iterator[str]:
 
 
 def _plain(picture: Image.Image, *, keep: bool) -> Image.Image:
-    """Any mode as grey, colours or four channels, upright; transparency is kept or laid on white."""
+    """Any mode as grey or colours, upright; transparency is kept or laid on white."""
     if picture.mode == "F":
         raise RefusedError("floating-point pixels have no fixed white; save such pictures as .npy arrays")
     ImageOps.exif_transpose(picture, in_place=True)
@@ -74,6 +70,4 @@ def _plain(picture: Image.Image, *, keep: bool) -> Image.Image:
         return Image.fromarray(np.rint(values / 257).astype(np.uint8))
     if picture.has_transparency_data:
         return picture.convert("RGBA") if keep else on_white(picture)
-    if picture.mode == BANDS and keep:
-        return picture
     return picture.convert("L" if picture.mode in GREY else "RGB")

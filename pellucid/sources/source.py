@@ -9,7 +9,7 @@ from typing import ClassVar
 from pellucid.core.errors import UserError
 from pellucid.core.items import Rejection
 from pellucid.sources.entry import Entry
-from pellucid.sources.refused import reason
+from pellucid.sources.refused import RefusedError, reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,13 +43,19 @@ class Source(ABC):
     def entries(self) -> Iterator[Entry | Rejection]:
         """Everything in it, in an order that depends on names and content alone, in memory that does not grow with it.
 
-        What cannot be read is a rejection; of a damaged archive, what comes before the damage is still there.
+        What cannot be read is a rejection; of a damaged archive, what comes before the damage is still there. There is one
+        of either at least.
 
         Raises:
             UserError: there is no such source at all.
         """
+        empty = True
         try:
-            yield from self._entries()
+            for entry in self._entries():
+                empty = False
+                yield entry
+            if empty:
+                raise RefusedError("nothing in it")
         except UserError:
             raise
         except Exception as error:  # readers of damaged files raise whatever they come upon
