@@ -1,5 +1,6 @@
 """A picture in a file format, of any mode: upright, on white unless transparency is asked for, 8 bits a channel."""
 
+import logging
 from collections.abc import Iterator
 from typing import IO
 
@@ -19,6 +20,8 @@ FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM")  # the decoders t
 GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L"})
 SIDEWAYS = frozenset({5, 6, 7, 8})  # EXIF orientations that swap width and height
 ORIENTATION, SAMPLES_PER_PIXEL = 0x0112, 0x0115
+
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # or else its complaints go to the terminal
 
 
 class FilePicture(Picture):
