@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from pellucid.core.errors import DataError, UserError
+from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.files import atomic_folder, atomic_write
 from pellucid.core.items import Item, Origin, Record, Rejection
 from pellucid.core.random import Key
@@ -24,6 +24,8 @@ from pellucid.data.order import order, stream
 from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
+from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.prepare import prepare
 
 FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist"
 
@@ -196,6 +198,27 @@ def test_reuse(tmp_path: Path) -> None:
     source.write_bytes(b"1234")
     assert fingerprint([source]) != mark
     assert Pack.current(tmp_path / "pack", {"size": (1, 2)}, fingerprint([source])) is None
+
+
+def test_reuse_in_training(tmp_path: Path) -> None:
+    """A size of two sides is a setting of the pack, in whatever form; another one makes another pack."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (9, 12, 24), dtype=np.uint8))
+
+    def prepared(data: Path, *more: str) -> Pack:
+        return prepare(apply_settings(RunConfig(), [f"data.path={data}", *more]), tmp_path / "pack").pack
+
+    made = []
+    for size, shape in (("[8, 6]", (1, 8, 6)), ("[8, 6]", (1, 8, 6)), ("16", (1, 8, 16)), ("16", (1, 8, 16))):
+        assert prepared(tmp_path / "x.npy", f"data.size={size}").shape == shape
+        made.append((tmp_path / "pack" / "manifest.json").stat().st_mtime_ns)
+    assert made[0] == made[1] != made[2] == made[3]
+    for size in ("16", "[8, 16]"):
+        assert prepared(tmp_path / "pack", f"data.size={size}").shape == (1, 8, 16)
+    for size in ("8", "[16, 8]"):
+        with pytest.raises(ConfigError, match=r"samples of shape \(1, 8, 16\), which data.size"):
+            prepared(tmp_path / "pack", f"data.size={size}")
+    (tmp_path / "x.npy").unlink()
+    assert prepared(tmp_path / "x.npy", "data.size=16").shape == (1, 8, 16)
 
 
 def test_memory_does_not_grow(tmp_path: Path) -> None:

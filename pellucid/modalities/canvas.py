@@ -53,7 +53,7 @@ class Canvas:
         least, most = min(sizes), max(sizes)
         came = f"{least[0]} x {least[1]}" + (f" to {most[0]} x {most[1]}" if len(sizes) > 1 else "")
         how = f"scaled and cropped about the centre to {width} x {height}, {colours}"
-        kept = ", near the ratio of their sides" if width != height and not isinstance(size, tuple) else ""
+        kept = ", about the shape that they share" if width != height and not isinstance(size, tuple) else ""
         return canvas, f"pictures of {came} are {how}{kept}"
 
     def of_picture(self, picture: Image.Image) -> NDArray[np.uint8]:

@@ -13,6 +13,8 @@ from pellucid.modalities.picture import Picture
 from pellucid.sources.entry import Entry
 from pellucid.sources.refused import RefusedError, reason
 
+KINDS = "png, jpg, webp, bmp, gif, tif, ppm, npy"
+
 
 def is_picture(path: Path) -> bool:
     """Whether the name is that of a picture."""
@@ -27,7 +29,7 @@ def open_picture(entry: Entry) -> Iterator[Picture]:
         Exception: any, when it is damaged or not wanted; `why` has the words.
     """
     if entry.suffix not in (*SUFFIXES, SUFFIX, None):
-        raise RefusedError(f"its name does not end like a picture's ({', '.join(sorted(SUFFIXES))})")
+        raise RefusedError(f"its name does not end like a picture's ({KINDS})")
     with entry.open() as stream, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # remarks on odd metadata
         warnings.simplefilter("error", Image.DecompressionBombWarning)

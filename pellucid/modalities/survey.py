@@ -11,7 +11,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.items import Rejection
 from pellucid.modalities.canvas import MODES, Canvas, Size
 from pellucid.modalities.levels import Levels, black_and_white
-from pellucid.modalities.open_picture import open_picture, why
+from pellucid.modalities.open_picture import KINDS, open_picture, why
 from pellucid.modalities.picture import Picture
 from pellucid.sources.entry import Entry
 from pellucid.sources.find import find
@@ -123,5 +123,4 @@ def _look(entry: Entry | Rejection, kinds: defaultdict[type[Picture], _Seen]) ->
 def nothing(path: Path, example: Rejection | None) -> DataError:
     """The error for a data set without a picture."""
     why = f"For example '{example.source}': {example.reason}." if example else "It is empty."
-    kinds = "png, jpg, webp, bmp, gif, tif, npy; in folders, zip, tar, parquet"
-    return DataError(f"'{path}' holds no picture that can be read ({kinds}). {why}")
+    return DataError(f"'{path}' holds no picture that can be read ({KINDS}; in folders, zip, tar, parquet). {why}")

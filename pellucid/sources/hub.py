@@ -47,7 +47,7 @@ def _load(name: str) -> tuple[Any, str]:
         raise missing("datasets", f"'{name}'") from None
     place, _, split = name.removeprefix(PREFIX).partition(":")
     try:
-        with _silence("huggingface_hub"):  # whose every attempt would be told
+        with _quietly(datasets):
             found = datasets.load_dataset(place)
     except Exception as error:  # of the network, of the hub, of any file format
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
@@ -60,12 +60,15 @@ def _load(name: str) -> tuple[Any, str]:
 
 
 @contextmanager
-def _silence(library: str) -> Iterator[None]:
-    """Its warnings are not shown."""
-    logger = logging.getLogger(library)
-    before = logger.level
+def _quietly(datasets: Any) -> Iterator[None]:
+    """Without a bar for each split, and without a warning for each of several attempts."""
+    logger, bars = logging.getLogger("huggingface_hub"), not datasets.are_progress_bars_disabled()
+    level = logger.level
     logger.setLevel(logging.ERROR)
+    datasets.disable_progress_bars()
     try:
         yield
     finally:
-        logger.setLevel(before)
+        logger.setLevel(level)
+        if bars:
+            datasets.enable_progress_bars()
