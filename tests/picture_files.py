@@ -1,7 +1,10 @@
 """Files of pictures for tests: made, and read back by the image modality."""
 
 import gzip
+import io
 import struct
+import tarfile
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -47,3 +50,34 @@ def save(path: Path, array: NDArray[Any], **options: Any) -> Path:
 
 def read_items(path: Path, **options: Any) -> Any:
     return (record for record in IMAGE.read(path, **options) if isinstance(record, Item))
+
+
+def encoded(array: Bytes, kind: str = "png") -> bytes:
+    """The bytes of a file."""
+    stream = io.BytesIO()
+    Pillow.fromarray(array).save(stream, kind)
+    return stream.getvalue()
+
+
+def picture(index: int) -> bytes:
+    """A PNG of one grey, the lighter the higher the index."""
+    return encoded(np.full((8, 8, 3), 9 * index, np.uint8))
+
+
+def zipped(path: Path, files: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return path
+
+
+def tarred(path: Path, files: dict[str, bytes]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    compression = {"gz": "gz", "tgz": "gz", "bz2": "bz2", "xz": "xz"}.get(path.name.rpartition(".")[2], "")
+    with tarfile.open(str(path), f"w:{compression}") as archive:  # type: ignore[call-overload]
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return path

@@ -6,7 +6,6 @@ import os
 import struct
 import subprocess
 import sys
-import tarfile
 import tracemalloc
 import zipfile
 import zlib
@@ -22,7 +21,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.items import Item, Origin, Rejection
 from pellucid.data.write import write_pack
 from pellucid.sources.walk import shown
-from picture_files import IMAGE, random_bytes
+from picture_files import IMAGE, random_bytes, tarred, zipped
 
 FORMATS = {
     "png": "png", "jpg": "jpeg", "webp": "webp", "gif": "gif", "bmp": "bmp", "tif": "tiff", "ppm": "ppm", "npy": "npy",
@@ -32,17 +31,13 @@ FORMATS = {
 
 def whole(kind: str) -> bytes:
     """A sound file."""
+    if kind in ("zip", "tar", "tgz"):
+        with TemporaryDirectory() as folder:
+            make = zipped if kind == "zip" else tarred
+            return make(Path(folder) / f"a.{kind}", {"a.png": whole("png")}).read_bytes()
     array, stream = random_bytes(24, 32, 3), io.BytesIO()
     if kind == "npy":
         np.save(stream, array)
-    elif kind == "zip":
-        with zipfile.ZipFile(stream, "w") as archive:
-            archive.writestr("a.png", whole("png"))
-    elif kind in ("tar", "tgz"):
-        with tarfile.open(fileobj=stream, mode="w:gz" if kind == "tgz" else "w") as tar:
-            member = tarfile.TarInfo("a.png")
-            member.size = len(whole("png"))
-            tar.addfile(member, io.BytesIO(whole("png")))
     elif kind in ("parquet", "arrow"):
         import pyarrow as pa
         from pyarrow import ipc, parquet
