@@ -1,12 +1,17 @@
 """Flips and shifts: what each picture becomes, how often, and that neither batches nor packs depend on it."""
 
+import os
+import signal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from pellucid.codecs import codecs
+from pellucid.core.errors import InterruptedRunError
 from pellucid.core.random import Keyed
 from pellucid.data.pack import Pack
 from pellucid.losses import times
@@ -16,7 +21,9 @@ from pellucid.schedules import schedules
 from pellucid.training.augmentation import Augmentation, Flip
 from pellucid.training.batches import Batches
 from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.loop import run
 from pellucid.training.prepare import prepare
+from pellucid.training.state import TrainingState
 
 COUNT = 2000
 PICTURE = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
@@ -83,3 +90,28 @@ def test_packs_do_not_know_of_it(tmp_path: Path) -> None:
     config = apply_settings(RunConfig(), [f"data.path={tmp_path / 'x.npy'}", "data.shift=3"])
     prepare(config, tmp_path / "pack")
     assert (tmp_path / "pack" / "manifest.json").stat().st_mtime_ns == made
+
+
+def test_a_resumed_run_shows_the_same(tmp_path: Path) -> None:
+    """Stopped after two epochs and resumed: the same weights to the bit. Without a shift: others."""
+    torch.set_num_threads(1)
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8))
+    settings = ["network.name=mlp", "network.width=16", "network.depth=2", "training.batch=16", "data.flip=both"]
+
+    class Stop:
+        def begin(self, *_: object) -> None: ...
+
+        def step(self, state: TrainingState, *_: object) -> None:
+            if state.seen == 80:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def weights(out: str, *more: str, **options: Any) -> list[Tensor]:
+        config = apply_settings(RunConfig(), [f"data.path={tmp_path / 'x.npy'}", "training.samples=160", *settings, *more])
+        return list(run(config, tmp_path / out, **options).tensors().values())
+
+    whole = weights("whole", "data.shift=2")
+    with pytest.raises(InterruptedRunError):
+        weights("stopped", "data.shift=2", observer=Stop())
+    resumed, other = weights("stopped", "data.shift=2", resume=True), weights("other")
+    assert all(torch.equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(whole, other, strict=True))
