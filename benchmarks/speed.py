@@ -1,0 +1,181 @@
+"""How much of the machine's matrix rate training uses, beside diffusers' U-Net, in one interleaved run.
+
+    python benchmarks/speed.py --out records/speed.md
+
+The share is FLOPs / seconds / rate: FLOPs of a forward and backward pass as torch's FlopCounterMode counts them, the rate
+that of the better of a 1,024 and a 2,048 square float32 product, measured in each round with the same threads. A round
+takes every contender in turn, so all of them meet the same machine; figures are medians over rounds with their range.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any
+
+import torch
+from resume import machine
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.weighting import Plain
+from pellucid.model.config import Facts, ModelConfig, Section
+from pellucid.model.model import Model
+
+TRANSFORMER, UNET = "pellucid transformer, small", "pellucid U-Net, tiny (the default)"
+PEER = "diffusers U-Net (64, 128, 256)"
+TRANSFORMER_BAR, UNET_BAR = 0.75, 1.3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contender:
+    """A forward and backward pass of `batch` samples, of `flops` in all."""
+
+    name: str
+    batch: int
+    parameters: int
+    flops: int
+    step: Callable[[], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """One entry a round: samples per second, and the share of the matrix rate of the same round."""
+
+    contender: Contender
+    speeds: list[float]
+    shares: list[float]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure the share of the matrix rate that training uses.")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--out", type=Path, default=None, help="the record, as Markdown")
+    asked = parser.parse_args()
+    timings = measure(contenders(), asked.rounds)
+    record = as_markdown(asked, timings)
+    if asked.out is not None:
+        asked.out.parent.mkdir(parents=True, exist_ok=True)
+        asked.out.write_text(record, encoding="utf-8")
+    print(record)
+    sys.exit(0 if all(kept(timings).values()) else 1)
+
+
+def contenders() -> list[Contender]:
+    """28 x 28 grey with labels for ours; 32 x 32, which the halvings of its levels need, for the peer's."""
+    return [
+        ours(TRANSFORMER, {"name": "transformer", "size": "small"}),
+        ours(UNET, {"name": "unet"}),
+        ours("pellucid U-Net, small", {"name": "unet", "size": "small"}),
+        diffusers_unet(),
+    ]
+
+
+def ours(name: str, network: Section, batch: int = 64) -> Contender:
+    """A network of ours under its loss, as training runs it."""
+    model = Model.create(ModelConfig(network=network), Facts(shape=(1, 28, 28), labels=tuple("abcdefghij")))
+    loss = DenoisingLoss(denoiser=model.denoiser, weighting=Plain())  # type: ignore[arg-type]
+    x0, eps, t = torch.randn(batch, 1, 28, 28), torch.randn(batch, 1, 28, 28), torch.rand(batch, dtype=torch.float64)
+    cond = {"label": torch.arange(batch) % 10}
+    return contender(name, batch, loss, lambda: loss(x0, t, eps, cond).weighted.mean())
+
+
+def diffusers_unet(batch: int = 16) -> Contender:
+    """The peer's network with its own loss, in the memory layout that it comes with."""
+    import diffusers
+
+    build: Any = diffusers.UNet2DModel
+    network = build(
+        sample_size=32, in_channels=1, out_channels=1, block_out_channels=(64, 128, 256),
+        down_block_types=("DownBlock2D", "AttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "AttnUpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    x, noise, steps = torch.randn(batch, 1, 32, 32), torch.randn(batch, 1, 32, 32), torch.arange(batch)
+    return contender(PEER, batch, network, lambda: ((network(x, steps).sample - noise) ** 2).mean())
+
+
+def contender(name: str, batch: int, module: torch.nn.Module, loss: Callable[[], Tensor]) -> Contender:
+    def step() -> None:
+        module.zero_grad(set_to_none=True)
+        loss().backward()  # type: ignore[no-untyped-call]
+
+    with FlopCounterMode(display=False) as counter:
+        step()
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    return Contender(name=name, batch=batch, parameters=parameters, flops=counter.get_total_flops(), step=step)
+
+
+def matrix_rate(seconds: float = 0.3) -> float:
+    """FLOP/s of the better of two square float32 products, each at its best over about half of `seconds`."""
+    return max(2 * n**3 / min(timed(torch.randn(n, n), seconds / 2)) for n in (1024, 2048))
+
+
+def timed(x: Tensor, seconds: float) -> list[float]:
+    times: list[float] = []
+    while sum(times) < seconds or len(times) < 3:
+        start = perf_counter()
+        x @ x
+        times.append(perf_counter() - start)
+    return times
+
+
+def measure(field: list[Contender], rounds: int) -> list[Timing]:
+    """Every contender once a round: one step to warm up, then the median of three."""
+    timings = [Timing(contender=contender, speeds=[], shares=[]) for contender in field]
+    for _ in range(rounds):
+        for timing in timings:
+            rate, times = matrix_rate(), []
+            for _ in range(4):
+                start = perf_counter()
+                timing.contender.step()
+                times.append(perf_counter() - start)
+            seconds = median(times[1:])
+            rate = max(rate, matrix_rate())
+            timing.speeds.append(timing.contender.batch / seconds)
+            timing.shares.append(timing.contender.flops / seconds / rate)
+    return timings
+
+
+def kept(timings: list[Timing]) -> dict[str, bool]:
+    """Whether each bar is."""
+    share = {timing.contender.name: median(timing.shares) for timing in timings}
+    return {
+        f"the transformer's share is at least {TRANSFORMER_BAR}": share[TRANSFORMER] >= TRANSFORMER_BAR,
+        f"the default U-Net's share is at least {UNET_BAR} times that of diffusers'": share[UNET] >= UNET_BAR * share[PEER],
+    }
+
+
+def as_markdown(asked: argparse.Namespace, timings: list[Timing]) -> str:
+    out = "" if asked.out is None else f" --out {asked.out.name if asked.out.is_absolute() else asked.out.as_posix()}"
+    return "\n".join([
+        "# Share of the matrix rate in training",
+        "",
+        *(f"- {claim}: **{'yes' if held else 'NO'}**" for claim, held in kept(timings).items()),
+        "",
+        "| network | parameters | GFLOP per sample, forward and backward | samples/s | share of the matrix rate | range |",
+        "|---|---|---|---|---|---|",
+        *map(_row, timings),
+        "",
+        f"- command: `python benchmarks/speed.py{out}`",
+        f"- rounds: {asked.rounds}, interleaved, {torch.get_num_threads()} threads",
+        f"- date: {datetime.now(UTC):%Y-%m-%d}",
+        *machine(),
+        "",
+    ])
+
+
+def _row(timing: Timing) -> str:
+    seen, shares = timing.contender, timing.shares
+    return (
+        f"| {seen.name} | {seen.parameters / 1e6:.1f}M | {seen.flops / seen.batch / 1e9:.2f} | {median(timing.speeds):.0f} "
+        f"| {median(shares):.2f} | {min(shares):.2f} to {max(shares):.2f} |"
+    )
+
+
+if __name__ == "__main__":
+    main()
