@@ -127,8 +127,9 @@ def test_what_the_datasets_library_finds(tmp_path: Path, form: str) -> None:
         pack = write_pack(IMAGE.read(path), tmp_path / f"pack{name.strip(':')}")
         assert [pack.label_names[label] for label in pack.labels] == expected
         assert [int(x.mean()) for x in pack.samples] == [9 * index for index in range(len(expected))]
-        items = read(path)[0]
+        items, _, notes = read(path)
         assert items[0].source == f"hub:{tmp_path / 'set'}:{split}#0"
+        assert f"split '{split}' is used, not " in notes
     with pytest.raises(DataError, match=r"has no split 'tst': did you mean 'test'\?"):
         read(Path(f"hub:{tmp_path / 'set'}:tst"))
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,15 +29,17 @@ class Hub(Source):
         yield from (Path(file["filename"]) for file in _load(self.name)[0].cache_files)
 
     def _entries(self) -> Iterator[Entry | Rejection]:
-        data, split = _load(self.name)
+        data, split, others = _load(self.name)
         columns = Columns.find(data.features.arrow_schema)
         batches = data.select_columns(columns.used).with_format("arrow").iter(BATCH)
-        yield from columns.entries(batches, f"{self.name.removesuffix(':' + split)}:{split}", local=True)
+        note = (f"split '{split}' is used, not {', '.join(others)}",) if others else ()
+        for entry in columns.entries(batches, f"{self.name.removesuffix(':' + split)}:{split}", local=True):
+            yield replace(entry, notes=(*entry.notes, *note))
 
 
 @lru_cache(1)
-def _load(name: str) -> tuple[Any, str]:
-    """The data set, memory-mapped, and its split.
+def _load(name: str) -> tuple[Any, str, list[str]]:
+    """The data set, memory-mapped, its split, and the others that there are.
 
     Raises:
         DataError: it cannot be found or fetched, or has no such split.
@@ -56,7 +59,7 @@ def _load(name: str) -> tuple[Any, str]:
     if split not in found:
         known = nearest(split, map(str, found))
         raise DataError(f"'{name}' has no split '{split}': {known}. Give one as {PREFIX}OWNER/NAME:SPLIT")
-    return found[split], split
+    return found[split], split, [other for other in found if other != split]
 
 
 @contextmanager
