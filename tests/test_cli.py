@@ -149,7 +149,7 @@ RUNS = [
     ("@tiny.npy --samples 3 --minutes 2", "minutes = 2 and samples = 3: give one of them"),
     ("@tiny.npy --minutes 0", "training.minutes: expected more than 0"), ("@tiny.npy --minutes -3", "more than 0, got -3"),
     ("@tiny.npy --minutes nan", "training.minutes: expected"), ("@tiny.npy --minutes inf", "expected a finite number"),
-    ("@tiny.npy --size 0", "data.size: expected whole numbers from 1"), ("@tiny.npy --size 100000", "expected whole numbers from 1 to 4096"),
+    ("@tiny.npy --size 0", "data.size: .* from 1 to"), ("@tiny.npy --size 100000", "from 1 to 4096"),
     ("@tiny.npy --samples 2 --out @bad.toml", "bad.toml' is a file"), ("@tiny.npy --device mps:7", "is not available"),
     ("@tiny.npy --samples 2 --out @bad.toml/x", "Cannot write.*bad.toml' is a file, not a folder"),
     ("@tiny.npy --samples 2 --out /dev/full/x", "'/dev/full' is a file"), (f"x --out {300 * 'n'}", "File name too long"),
