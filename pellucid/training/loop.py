@@ -19,6 +19,7 @@ from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
+from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
 from pellucid.losses import times, weightings
 from pellucid.losses.denoising import DenoisingLoss
@@ -40,6 +41,9 @@ from pellucid.training.steps import StepObserver, Steps
 
 FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
+
+LOOK_BACK = 0.05
+"""Share of the training time in which the error at each noise level is measured afterwards."""
 
 
 class Observer(StepObserver, Protocol):
@@ -91,6 +95,8 @@ def run(
         steps.save()
         _finish(config, prepared, model, state, folder)
         journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
+        levels = measure_levels(model, prepared.pack, seconds=LOOK_BACK * state.plan.elapsed, seed=config.seed)
+        journal.write("levels", state.seen, **levels.as_event())
     finally:
         journal.close()
     return model
