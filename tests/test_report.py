@@ -16,6 +16,8 @@ from pellucid.evaluation.axis import Axis
 from pellucid.evaluation.chart import POINTS, Series, chart
 from pellucid.evaluation.curves import smoothed
 from pellucid.evaluation.history import History
+from pellucid.evaluation.level_chart import level_section
+from pellucid.evaluation.metric_table import metric_table
 from pellucid.evaluation.report import verdict, write_report
 
 VOID = {"br", "img", "meta"}
@@ -89,19 +91,25 @@ def run(tmp_path: Path) -> Path:
         evaluation(450, 40.0),
         evaluation(900),
         {"event": "levels", "samples": 450, "log_snr": [5, -5, 0], "loss": [0.01, 1.0, math.nan]},
-        {"event": "levels", "samples": 900, "log_snr": [-5, 0, 5], "loss": [0.9, 0.3, 0.01]},
+        {
+            "event": "levels", "samples": 900, "log_snr": [-5, 0, 5], "loss": [0.9, 0.3, 0.01], "floor": [0.8, 0.1, 0],
+            "above_floor": 0.25, "hidden_below": -1.5,
+        },
         {"event": "end", "time": 1e9 + 900, "samples": 900},
     )
     summary = {
         "command": f"pellucid train '{SCRIPT}'",
-        "data": {"classes": {SCRIPT: 6000, "coat": 5999}, "shape": [1, 28, 28], SCRIPT: "lone \ud800 surrogate"},
+        "data": {
+            "labels": {SCRIPT: 6000, "coat": 5999}, "shape": [1, 28, 28], SCRIPT: "lone \ud800 surrogate", "rejected": 3,
+            "reasons": {"damaged": 2, SCRIPT: 1}, "examples": [[SCRIPT, "damaged: too short"], "no pair"],
+        },
         "network": {"parameters": 703425, "compiled": True},
         "hardware": {"cpu": "2 cores", "gpu": None},
     }
     (run / "summary.json").write_text(json.dumps(summary))
     (run / "config.toml").write_text(f"# {SCRIPT}\nseed = 0\n")
     (run / "model.safetensors").write_bytes(bytes(2_900_000))
-    for name in ("samples.png", "journey.gif", "a.webp", "z <i>.png"):
+    for name in ("samples.png", "journey.gif", "nearest.png", "training.png", "a.webp", "z <i>.png"):
         picture(run / "pictures" / name)
     return run
 
@@ -111,12 +119,13 @@ def test_page_is_closed_escaped_and_its_own(run: Path) -> None:
     page = Page(path)
     assert path == run / "report.html"
     assert not {"script", "link", "iframe", "i"} & set(page.tags)
-    assert page.text.count(SCRIPT) == 4  # the command, a class, a key, the configuration
+    assert page.text.count(SCRIPT) == 6  # the command, a label, a key, a reason, a file's name, the configuration
     assert "run <b> & co" in page.text
     assert not re.search(r"https?://", page.source)
     assert not re.search(r"url\(|@import", page.source)
     sources = [str(value).partition(";")[0] for key, value in page.attributes if key in SOURCES]
-    assert sources == ["data:image/png", "data:image/gif", "data:image/webp", "data:image/png"]
+    kinds = ["png", "gif", "png", "webp", "png", "png"]
+    assert sources == [f"data:image/{kind}" for kind in kinds]
     assert not [key for key, _ in page.attributes if key.startswith("on")]
 
 
@@ -124,9 +133,10 @@ def test_page_tells_everything_in_order(run: Path) -> None:
     text = Page(write_report(run)).text
     order = [
         "run <b> & co", "Fréchet distance 3.22 (real against real: 0.287) after 900 samples in 15 min.", "finished",
-        "703.4k", "2.9 MB", "Samples", "From noise to sample", "More pictures", "Metrics", "2.22 to 4.22", "0.287", "2,000",
-        "Loss", "Learning rate", "Speed", "Loss by noise level", "coat 5,999", "1, 28, 28", "2 cores", "Repeat it",
-        "pellucid train", "Configuration", "seed = 0",
+        "703.4k", "2.9 MB", "Samples", "From noise to sample", "Nearest training samples", "More pictures", "Metrics",
+        "2.22 to 4.22", "0.287", "2,000", "Loss", "Learning rate", "Speed", "Error by noise level", "25% above the floor",
+        "Examples", "1, 28, 28", "coat", "5,999", "Not read: 3", "2 × damaged", "2 cores", "Repeat it", "pellucid train",
+        "Configuration", "seed = 0",
     ]
     places = [text.index(order[0])]
     for words in order[1:]:
@@ -166,7 +176,10 @@ def test_values_of_the_wrong_kind_do_no_harm(run: Path) -> None:
     (run / "summary.json").write_text("[]")
     page = Page(write_report(run))
     assert "<script" not in page.source
-    assert "Loss by noise level" not in page.text
+    assert "Error by noise level" not in page.text
+    odd = {"labels": [1], "reasons": 3, "examples": {"a": 1}, "rejected": 1, "notes": {"a": "b"}, "bytes": "x"}
+    (run / "summary.json").write_text(json.dumps({"data": odd, "network": [1]}))
+    assert "Not read: 1" in Page(write_report(run)).text
 
 
 def test_broken_and_huge_pictures_are_named(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +214,45 @@ def test_what_a_resumed_run_did_again_is_counted_once(tmp_path: Path) -> None:
     assert history.column("train", "loss").tolist() == [0.5, 0.5, 0.1, 0.2]
     assert history.column("evaluation", "samples").tolist() == [2]
     assert not history.ended
+
+
+def test_drawing_of_a_metric_is_to_scale() -> None:
+    """From 0 at the left to the largest at the right: the floor's tick, the value's dot, the ends of the interval's bar."""
+    metric = {"value": 8.0, "low": 6.0, "high": 10.0, "floor": 1.0, "n": 9}
+    table = str(metric_table(History(events=({"event": "evaluation", "samples": 3, "metrics": {"frechet": metric}},))))
+    line, bar, tick = re.findall(r'<path d="M([\d.]+) [\d.]+[HV]([\d.]+)', table)
+    left, right = float(line[0]), float(line[1])
+    dot = re.search(r'<circle cx="([\d.]+)"', table)
+    assert dot
+    places = (np.array([tick[0], bar[0], dot[1], bar[1]], dtype=float) - left) / (right - left)
+    np.testing.assert_allclose(places, [0.1, 0.6, 0.8, 1.0], atol=0.001)
+    assert metric_table(History()) is None
+    bare = {"value": 2.0, "low": None, "floor": None}
+    alone = str(metric_table(History(events=({"event": "evaluation", "metrics": {"odd": bare}},))))
+    assert len(re.findall("<path", alone)) == 1
+
+
+def test_labels_have_bars_as_long_as_their_counts(tmp_path: Path) -> None:
+    counts = {f"label {i}": 10 * (i + 1) for i in range(30)}
+    (tmp_path / "summary.json").write_text(json.dumps({"data": {"labels": counts, "unlabelled": 150}}))
+    page = Page(write_report(tmp_path))
+    widths = [float(value[6:-1]) for key, value in page.attributes if key == "style" and value]
+    assert widths == pytest.approx([*(100 * (i + 1) / 30 for i in range(6, 30)), 50], abs=0.06)
+    assert "and 6 more labels with 10 to 60 samples" in page.text
+
+
+def test_floor_ends_where_it_leaves_the_frame() -> None:
+    """It is drawn down to a quarter of the least error, along the straight line to the next level."""
+    curves = {"log_snr": [0, 1, 2, 3], "loss": [1, 0.4, 0.1, 0.04], "floor": [1, 0.1, 1e-3, 0]}
+    event = {"event": "levels", "samples": 5, **curves}
+    (section,) = level_section(History(events=(event,)))
+    floor, line = (re.search(rf'd="([^"]*)" class="{style}"', section) for style in ("floor", "line"))
+    assert floor
+    assert line
+    x, _ = np.array(re.findall(r"[ML]([\d.]+) ([\d.]+)", floor[1]), dtype=float).T
+    assert (x - 56) / 410 * 3 == pytest.approx([0, 1, 1.5], abs=0.01)  # 0.01 is half way from 0.1 to 0.001
+    assert len(re.findall("[ML]", line[1])) == 5
+    assert "%" not in section  # nothing is said of what was not measured
 
 
 RANGES = [(0.0, 1.0), (-9.3, 8.1), (1e-7, 3e-7), (5.0, 5.0), (0.0, 0.0), (-3.0, -3.0), (1e5, 9e9), (0.02, 0.7), (1.0, 40.0)]

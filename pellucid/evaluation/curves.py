@@ -1,4 +1,4 @@
-"""The curves of a run: loss, learning rate, speed, loss against log-SNR, and each metric over training."""
+"""The curves of a run: loss, learning rate, speed, and each metric over training."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,9 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.evaluation.chart import Series, chart
-from pellucid.evaluation.history import History, column, number, numbers
+from pellucid.evaluation.history import History, column, number
 from pellucid.evaluation.markup import Markup
-from pellucid.evaluation.wording import short
 
 Array = NDArray[np.float64]
 
@@ -22,6 +21,7 @@ METRICS = {
     "recall": "Recall",
     "density": "Density",
     "coverage": "Coverage",
+    "memorisation": "Memorisation",
 }
 
 
@@ -37,8 +37,8 @@ def metrics_of(event: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def training_curves(history: History) -> list[Markup]:
-    """Loss, learning rate, speed and loss against log-SNR, as far as they were logged."""
-    return [figure for figure in (_loss(history), _rate(history), _speed(history), _levels(history)) if figure]
+    """Loss, learning rate and speed, as far as they were logged."""
+    return [figure for figure in (_loss(history), _rate(history), _speed(history)) if figure]
 
 
 def metric_curves(history: History) -> list[Markup]:
@@ -98,21 +98,6 @@ def _speed(history: History) -> Markup | None:
     raw = Series(x=elapsed / scale, y=speed, style="points")
     line = Series(x=elapsed / scale, y=smoothed(speed, len(speed) // 25))
     return chart([raw, line], title="Speed, samples a second", x_label=f"{unit} since the start", zero_y=True)
-
-
-def _levels(history: History) -> Markup | None:
-    """The first and the last measurement: where along the noise training still gained."""
-    curves = []
-    for event in history.kind("levels"):
-        log_snr, loss = numbers(event.get("log_snr")), numbers(event.get("loss"))
-        if len(log_snr) == len(loss) and np.isfinite(log_snr).all() and np.isfinite(loss).any():
-            order = np.argsort(log_snr)
-            curves.append((log_snr[order], loss[order], f"at {short(number(event.get('samples')))}"))
-    chosen = [(*curves[0], "early"), (*curves[-1], "line")] if len(curves) > 1 else [(*curve, "line") for curve in curves]
-    series = [Series(x=x, y=y, label=label, style=style) for x, y, label, style in chosen]
-    if not series:
-        return None
-    return chart(series, title="Loss by noise level", x_label="log-SNR, from noise to data", log_y=True)
 
 
 def _metric(title: str, rows: list[dict[str, Any]]) -> Markup:

@@ -14,10 +14,14 @@ import numpy as np
 from pellucid.core.errors import UserError
 from pellucid.core.files import atomic_write
 from pellucid.evaluation.curves import metric_curves, metric_name, metrics_of, training_curves
-from pellucid.evaluation.gallery import gallery
+from pellucid.evaluation.data_section import data_section
+from pellucid.evaluation.gallery import EXAMPLES, gallery
 from pellucid.evaluation.history import History, number
+from pellucid.evaluation.level_chart import level_section
 from pellucid.evaluation.markup import Markup, join, tag
+from pellucid.evaluation.metric_table import metric_table
 from pellucid.evaluation.style import STYLE
+from pellucid.evaluation.summary_table import summary_table
 from pellucid.evaluation.wording import duration, figure, short, size
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -37,10 +41,12 @@ def write_report(run: Path) -> Path:
         "body",
         _opening(run, history, summary),
         *gallery(run / "pictures"),
-        _metrics(history),
+        _section("Metrics", metric_table(history)),
         _section("Over training", *_charts(metric_curves(history))),
         _section("Training", *_charts(training_curves(history))),
-        *(_table(name, summary.get(name)) for name in ("data", "network", "hardware")),
+        _section("Error by noise level", *level_section(history)),
+        _section("Data", *data_section(_mapping(summary.get("data")), run / "pictures" / f"{EXAMPLES}.png")),
+        *(_section(name.capitalize(), summary_table(_mapping(summary.get(name)))) for name in ("network", "hardware")),
         _section("Repeat it", tag("pre", str(summary["command"]), class_="command") if "command" in summary else None),
         _configuration(run / "config.toml"),
         tag("footer", "Written by pellucid."),
@@ -113,61 +119,12 @@ def _facts(run: Path, history: History, summary: Mapping[str, Any]) -> Iterable[
         yield "Model file", size((run / "model.safetensors").stat().st_size)
 
 
-def _metrics(history: History) -> Markup | None:
-    """The last measurement of each metric."""
-    latest = {
-        key: (number(event.get("samples")), metric)
-        for event in history.kind("evaluation") for key, metric in metrics_of(event).items()
-    }
-    if not latest:
-        return None
-    head = (tag("th", name, scope="col") for name in ("Metric", "Value", "Interval", "Floor", "N", "Seen"))
-    rows = (_metric_row(key, samples, metric) for key, (samples, metric) in latest.items())
-    table = tag("table", tag("thead", tag("tr", *head)), tag("tbody", *rows), class_="figures")
-    note = (
-        "Interval: confidence interval. Floor: real data against real data, what a perfect model would reach. "
-        "N: samples measured. Seen: samples seen in training by then."
-    )
-    return _section("Metrics", tag("div", table, class_="wide"), tag("p", note, class_="note"))
-
-
-def _metric_row(key: str, samples: float, metric: Mapping[str, Any]) -> Markup:
-    value, low, high, floor, n = (number(metric.get(name)) for name in ("value", "low", "high", "floor", "n"))
-    interval = f"{figure(low)} to {figure(high)}" if np.isfinite([low, high]).all() else "–"
-    plain = (interval, figure(floor), figure(n), short(samples) if np.isfinite(samples) else "–")
-    return tag(
-        "tr",
-        tag("th", metric_name(key), scope="row"),
-        tag("td", figure(value), class_="value"),
-        *(tag("td", text) for text in plain),
-    )
-
-
 def _charts(figures: list[Markup]) -> list[Markup]:
     return [tag("div", *figures, class_="charts")] if figures else []
 
 
 def _section(title: str, *content: Markup | None) -> Markup | None:
     return tag("section", tag("h2", title), *content) if any(content) else None
-
-
-def _table(title: str, values: object) -> Markup | None:
-    rows = [
-        tag("tr", tag("th", str(key).replace("_", " "), scope="row"), tag("td", _told(value)))
-        for key, value in _mapping(values).items()
-    ]
-    return _section(title.capitalize(), tag("table", tag("tbody", *rows), class_="summary")) if rows else None
-
-
-def _told(value: object) -> str:
-    """A JSON value in words: lists and mappings on one line."""
-    if isinstance(value, dict):
-        return " · ".join(f"{key} {_told(inner)}" for key, inner in value.items())
-    if isinstance(value, list):
-        return ", ".join(_told(inner) for inner in value)
-    if isinstance(value, bool) or value is None:
-        return {True: "yes", False: "no", None: "–"}[value]
-    return figure(number(value), 4) if isinstance(value, int | float) else str(value)
 
 
 def _configuration(path: Path) -> Markup | None:

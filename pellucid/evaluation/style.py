@@ -12,6 +12,7 @@ body { margin: 0 auto; max-width: 1080px; padding: 48px 24px 72px; background: v
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; overflow-wrap: break-word;
   -webkit-text-size-adjust: 100% }
 h1 { margin: 0; font-size: 34px; line-height: 1.2; letter-spacing: -.02em; font-weight: 650 }
+h3 { margin: 28px 0 8px; font-size: 14px; font-weight: 600 }
 h2 { margin: 56px 0 14px; font-size: 13px; font-weight: 600; letter-spacing: .06em; text-transform: uppercase;
   color: var(--soft) }
 figure { margin: 0 }
@@ -27,9 +28,11 @@ img.small { width: 100%; image-rendering: pixelated }
 .hero img { width: auto; max-height: 900px; object-fit: contain }
 .hero img.small { width: min(100%, 720px) }
 .grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(160px, 1fr)); gap: 20px }
-.grid figcaption { margin-top: 6px; font-size: 13px; color: var(--soft) }
+.grid figcaption, .hero figcaption { margin-top: 6px; font-size: 13px; color: var(--soft) }
+.hero + table { margin-top: 22px }
 .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 400px), 1fr)); gap: 34px 40px }
 .chart { max-width: 640px }
+.words { align-self: center; max-width: 34em; color: var(--soft) }
 .chart figcaption { display: flex; flex-wrap: wrap; align-items: baseline; gap: 2px 16px; margin-bottom: 6px }
 .chart b { font-weight: 600; margin-right: auto }
 .key { font-size: 13px; color: var(--soft); white-space: nowrap }
@@ -47,13 +50,25 @@ svg path.points { stroke-width: 3; opacity: .28 }
 svg path.early { stroke: var(--early) }
 svg path.floor { stroke: var(--floor); stroke-dasharray: 5 6; stroke-width: 1.5 }
 svg path.band { fill: var(--accent); opacity: .16; stroke: none }
+.bars { max-width: 640px }
+.bars > div { display: grid; grid-template-columns: minmax(6em, 12em) 1fr 5em; gap: 14px; align-items: center }
+.bars .name { overflow: hidden; text-overflow: ellipsis; white-space: nowrap }
+.bars .track > span { display: block; height: 10px; border-radius: 2px; background: var(--accent); opacity: .7 }
+.bars .count { text-align: right; font-variant-numeric: tabular-nums; color: var(--soft) }
+ul { margin: 0; padding-left: 1.2em }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { padding: 8px 20px 8px 0; text-align: left; vertical-align: top; border-bottom: 1px solid var(--rule) }
 th:last-child, td:last-child { padding-right: 0 }
 thead th { font-size: 13px; font-weight: 400; color: var(--soft) }
 tbody th { font-weight: 400 }
-.figures { max-width: 760px }
+.bars h3 { margin-bottom: 12px }
+.figures { max-width: 900px }
+.figures .drawing { width: 212px; padding-right: 0 }
+.figures .drawing svg { width: 200px; margin-left: auto }
+svg path.interval { stroke-width: 6; opacity: .35; stroke-linecap: butt }
+svg path.tick { stroke: var(--floor); stroke-linecap: butt }
+svg circle { fill: var(--accent) }
 .figures td, .figures thead th + th { text-align: right; white-space: nowrap }
 .figures .value { font-weight: 650 }
 .summary tbody th { width: 12em; color: var(--soft) }
@@ -67,9 +82,12 @@ footer { margin-top: 56px; font-size: 13px; color: var(--soft) }
 @media (max-width: 560px) { body { padding: 28px 16px 48px; font-size: 15px } h1 { font-size: 27px }
   .verdict { font-size: 17px } h2, details { margin-top: 40px } .facts { gap: 12px 26px }
   th, td { padding: 7px 12px 7px 0 } .summary tbody th { width: 7.5em } svg text { font-size: 16px }
-  .figures tr { display: grid; grid-template-columns: 7ch 1fr 7ch 7ch 6ch; gap: 0 6px; border-bottom: 1px solid var(--rule) }
+  .bars > div { grid-template-columns: 7em 1fr 4em }
+  .figures tr { display: grid; grid-template-columns: 7ch 1fr 7ch 7ch; gap: 0 6px; border-bottom: 1px solid var(--rule) }
   .figures th, .figures td { padding-right: 0; border: 0; font-size: 13px }
-  .figures tbody th { grid-column: 1 / -1; padding-bottom: 0; font-size: 15px }
+  .figures tbody th { grid-column: 1 / 3; padding-bottom: 0; font-size: 15px }
+  .figures .drawing { grid-area: 1 / 3 / 2 / -1; width: auto; padding: 11px 0 0 } .figures .drawing svg { width: 100% }
+  .figures thead .drawing { display: none }
   .figures thead th:first-child { display: none } .figures thead th:nth-child(2), .figures .value { text-align: left } }
 @media print { details > * { display: block } }
 """)

@@ -19,6 +19,7 @@ from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
+from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
 from pellucid.losses import times, weightings
@@ -192,14 +193,11 @@ def _identity(config: RunConfig, prepared: Prepared) -> str:
 
 
 def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: Model) -> None:
-    """RUN/summary.json: what the report says of data, network and machine."""
-    pack = prepared.pack
+    """RUN/summary.json: what the report says of data, network and machine; and a picture of the data."""
+    facts = prepared.facts
     summary = {
         "command": _command(),
-        "data": {
-            "path": config.data.path, "samples": len(pack), "shape": list(pack.shape), "labels": pack.label_counts(),
-            "rejected": len(pack.rejections()), "mean": prepared.facts.mean, "std": prepared.facts.std,
-        },
+        "data": {"path": config.data.path, **contents(prepared.pack), "mean": facts.mean, "std": facts.std},
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
         "hardware": {
             "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
@@ -208,6 +206,7 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     }  # fmt: skip
     with atomic_write(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_examples(prepared.pack, prepared.modality, folder / "pictures" / "training.png")
 
 
 def _command() -> str:
