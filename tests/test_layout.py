@@ -15,7 +15,7 @@ FLOORS = (
     {"processes", "codecs", "conditioners", "metrics"},
     {"denoisers"},
     {"guidance", "samplers", "losses"},
-    {"modalities", "data"},
+    {"modalities", "data", "known"},
     {"model"},
     {"evaluation"},
     {"training"},

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 for command in (train, sample, likelihood, doctor):
     app.command()(command)
+app.add_typer(data, name="data")
 
 
 @app.callback(invoke_without_command=True)
@@ -42,6 +44,7 @@ def pellucid(
       pellucid train PHOTOS/ --out runs/photos --minutes 30
       pellucid sample runs/photos -n 16 --out sheet.png
       pellucid likelihood runs/photos HELD_OUT/
+      pellucid data show PHOTOS/
       pellucid doctor
     """
     if version:

@@ -20,6 +20,8 @@ NAMED = 5
 """Rejected files that are named."""
 ROWS, COLUMNS = 12, 12
 """Of a sheet of examples, at most."""
+LETTERS = 14
+"""Of a label under a picture."""
 
 
 def contents(pack: Pack) -> dict[str, Any]:
@@ -52,8 +54,8 @@ def write_examples(pack: Pack, modality: Modality, path: Path) -> bool:
         if pack.samples.ndim != 4 or pack.samples.dtype != np.uint8:
             modality.write(modality.decode(pack[np.array(ids)][0]), path)
             return True
-        names = [pack.label_names[label] for label in pack.labels[ids]] if pack.label_names else None
-        picture = sheet(list(pack[np.array(ids)][0]), columns=max(map(len, rows)), labels=names)
+        names = [_short(pack.label_names[label]) if label >= 0 else None for label in pack.labels[ids]]
+        picture = sheet(list(pack[np.array(ids)][0]), columns=max(map(len, rows)), labels=names if any(names) else None)
     except DataError:  # channels that are no colours
         return False
     with atomic_write(path) as temporary:
@@ -84,6 +86,11 @@ def _spread(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
     """At most that many, evenly spaced, both ends among them."""
     places = np.unique(np.linspace(0, len(values) - 1, min(most, len(values))).round().astype(int))
     return np.asarray(values[places])
+
+
+def _short(name: str) -> str:
+    """As much as there is room for under a picture."""
+    return name if len(name) <= LETTERS else f"{name[: LETTERS - 1]}…"
 
 
 def _kind(reason: str) -> str:

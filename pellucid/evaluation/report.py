@@ -1,7 +1,7 @@
 """The report of a run: one HTML file that needs nothing else, neither a network nor a script, from what lies in its folder.
 
 Read, each if it is there: `log.jsonl`, `config.toml`, `summary.json`, `pictures/`, the size of `model.safetensors`. Every
-text from the run is escaped, and the page forbids itself all sources but its own (Content-Security-Policy).
+text from the run is escaped.
 """
 
 import json
@@ -18,13 +18,11 @@ from pellucid.evaluation.data_section import data_section
 from pellucid.evaluation.gallery import EXAMPLES, gallery
 from pellucid.evaluation.history import History, number
 from pellucid.evaluation.level_chart import level_section
-from pellucid.evaluation.markup import Markup, join, tag
+from pellucid.evaluation.markup import Markup, tag
 from pellucid.evaluation.metric_table import metric_table
-from pellucid.evaluation.style import STYLE
+from pellucid.evaluation.page import page
 from pellucid.evaluation.summary_table import summary_table
 from pellucid.evaluation.wording import duration, figure, short, size
-
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 def write_report(run: Path) -> Path:
@@ -37,8 +35,8 @@ def write_report(run: Path) -> Path:
     if not run.is_dir():
         raise UserError(f"No run folder '{run}': expected the folder that `pellucid train --out` made")
     history, summary = History.read(run / "log.jsonl"), _summary(run / "summary.json")
-    body = tag(
-        "body",
+    text = page(
+        run.resolve().name,
         _opening(run, history, summary),
         *gallery(run / "pictures"),
         _section("Metrics", metric_table(history)),
@@ -49,23 +47,10 @@ def write_report(run: Path) -> Path:
         *(_section(name.capitalize(), summary_table(_mapping(summary.get(name)))) for name in ("network", "hardware")),
         _section("Repeat it", tag("pre", str(summary["command"]), class_="command") if "command" in summary else None),
         _configuration(run / "config.toml"),
-        tag("footer", "Written by pellucid."),
     )
-    page = join(Markup("<!doctype html>\n"), tag("html", _head(run), body, lang="en"), "\n")
     with atomic_write(run / "report.html") as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="replace")  # JSON may hold lone surrogates
+        temporary.write_text(text, encoding="utf-8", errors="replace")  # JSON may hold lone surrogates
     return run / "report.html"
-
-
-def _head(run: Path) -> Markup:
-    return tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
-        tag("title", f"{run.resolve().name} · pellucid"),
-        tag("style", STYLE),
-    )
 
 
 def _opening(run: Path, history: History, summary: Mapping[str, Any]) -> Markup:

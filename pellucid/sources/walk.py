@@ -6,7 +6,7 @@ from pathlib import Path
 from pellucid.core.items import Rejection
 
 COMPANIONS = frozenset({
-    "labels.txt", "metadata.jsonl", "metadata.csv", "Thumbs.db",
+    "labels.txt", "metadata.jsonl", "metadata.csv", "README.md", "LICENSE", "Thumbs.db",
     "dataset_info.json", "dataset_dict.json", "state.json",
 })  # fmt: skip
 """Files that belong to a data set without being samples."""

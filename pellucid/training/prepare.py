@@ -1,5 +1,6 @@
 """From a path to packed data, the facts about it and a complete configuration."""
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -9,6 +10,7 @@ import numpy as np
 
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, DataError
+from pellucid.core.items import Record
 from pellucid.data.hashing import fingerprint
 from pellucid.data.pack import Pack, is_pack
 from pellucid.data.write import write_pack
@@ -21,6 +23,8 @@ from pellucid.training.config import RunConfig
 STATISTICS = 2048
 """Samples, spread over the data, from which mean and standard deviation are taken."""
 
+Watch = Callable[[Iterator[Record]], Iterator[Record]]
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -31,11 +35,12 @@ class Prepared:
     facts: Facts
 
 
-def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepared:
+def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Watch = iter) -> Prepared:
     """Read and pack `config.data` into `folder`, or open the pack that is there and still current.
 
     Arguments:
         started: a run has trained on the pack that is there, which is then not given up for other data.
+        watch: passes on the records while they are read, and may count them.
 
     Raises:
         DataError: nothing readable, or labels asked for where there are none.
@@ -43,7 +48,7 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepar
     """
     path = Path(config.data.path)
     modality: Modality = build(modalities, config.modality)
-    pack = _packed(config, path, folder, modality, started)
+    pack = _packed(config, path, folder, modality, started, watch)
     with_labels = config.data.condition != "none" and bool(pack.label_names)
     if config.data.condition == "label" and not with_labels:
         raise DataError(
@@ -59,7 +64,7 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False) -> Prepar
     return Prepared(pack, modality, Facts(shape=pack.shape, labels=labels, mean=mean, std=std))
 
 
-def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool) -> Pack:
+def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool, watch: Watch) -> Pack:
     if is_pack(path):
         return _fitting(Pack.open(path), config)
     settings = config.data.model_dump(mode="json", include={"size", "channels"})
@@ -71,7 +76,7 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
     current = Pack.current(folder, settings, marks)
     if current is not None:
         return current
-    records = modality.read(path, size=config.data.size, channels=config.data.channels, labels=True)
+    records = watch(modality.read(path, size=config.data.size, channels=config.data.channels, labels=True))
     if there is None or not started:
         return write_pack(records, folder, settings=settings, fingerprint=marks)
     found = write_pack(records, folder.with_name("data-found"), settings=settings, fingerprint=marks)

@@ -1,0 +1,10 @@
+"""Floor 5: known data sets, fetched by name. A recipe is one file and one line here."""
+
+from pellucid.core.registry import Registry
+
+recipes = Registry("data recipe", __name__, {
+    "digits": "digits.Digits",
+    "fashion_mnist": "fashion_mnist.FashionMNIST",
+})
+
+__getattr__, __dir__, __all__ = recipes.module_interface()
