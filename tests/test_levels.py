@@ -1,5 +1,6 @@
 """Errors by noise level: the floor is that of the exact denoiser, whatever way the data comes, and nobody falls below it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 from torch import Tensor
 
 from pellucid.core.items import Item
@@ -20,6 +22,7 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Posterior
 from pellucid.evaluation import levels
 from pellucid.evaluation.floor import exact_mean
+from pellucid.evaluation.history import History
 from pellucid.evaluation.levels import Levels, measure_levels
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
@@ -27,6 +30,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules import schedules
 from pellucid.schedules.cosine import Cosine
 from pellucid.schedules.rectified import Rectified
+from pellucid.training.train import train
 
 
 def pieces(points: Tensor, labels: Tensor, size: int) -> list[tuple[Tensor, Tensor]]:
@@ -184,6 +188,24 @@ def test_hidden_part_is_where_points_share_the_weight() -> None:
     assert found.hidden_below == 1.0
     assert found.above_floor == pytest.approx(5 / 3 - 1)
     assert Levels(**curves, floor=floor, points=np.ones(4), n=1).above_floor is None
+
+
+def test_a_run_ends_with_its_levels_and_shows_its_data(pictures: Path, tmp_path: Path) -> None:
+    """In the log and the report; a run that is resumed at its end shows one curve, not two of the same."""
+    run = tmp_path / "run"
+    quick = ["network.name=mlp", "network.width=8", "network.depth=1", "training.batch=16", "sampling.steps=2"]
+    model = train(pictures, run, samples=32, settings=quick)
+    train(pictures, run, resume=True)
+    event = History.read(run / "log.jsonl").kind("levels")[-1]
+    again = measure_levels(model, Pack.open(run / "data"), seconds=0)
+    assert event["n"] >= again.n == levels.ROUND
+    assert event["log_snr"] == again.log_snr.tolist()
+    assert event["above_floor"] == pytest.approx(again.above_floor, rel=0.5)
+    page = (run / "report.html").read_text()
+    assert "Error by noise level" in page
+    assert "Examples, spread over the data" in page
+    assert not re.search('class="key early"', page)
+    assert Image.open(run / "pictures" / "training.png").width > 3 * 8
 
 
 def test_floor_is_the_error_of_the_dataset_denoiser(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ LEVELS, WIDEST = 24, 10.0
 """Levels, evenly spaced in log-SNR over the part of the schedule's range that lies within ± this."""
 ROUND, MOST = 8, 256
 """Samples measured at every level in one pass over the data, and in all."""
-PIECE = 4_000_000
+PIECE = 500_000
 """Values of the data set in memory at a time."""
 SHORTEST = 5.0
 """Seconds that the floor of one round may take even if fewer are given."""
