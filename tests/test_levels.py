@@ -205,7 +205,8 @@ def test_a_run_ends_with_its_levels_and_shows_its_data(pictures: Path, tmp_path:
     assert "Error by noise level" in page
     assert "Examples, spread over the data" in page
     assert not re.search('class="key early"', page)
-    assert Image.open(run / "pictures" / "training.png").width > 3 * 8
+    with Image.open(run / "pictures" / "training.png") as picture:
+        assert picture.width > 3 * 8
 
 
 def test_floor_is_the_error_of_the_dataset_denoiser(tmp_path: Path) -> None:
