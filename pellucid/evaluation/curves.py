@@ -37,7 +37,7 @@ def metrics_of(event: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def training_curves(history: History) -> list[Markup]:
-    """Loss, learning rate and speed, as far as they were logged."""
+    """Loss, learning rate and speed, those that were logged twice or more."""
     return [figure for figure in (_loss(history), _rate(history), _speed(history)) if figure]
 
 
@@ -72,7 +72,7 @@ def smoothed(values: Array, width: int) -> Array:
 def _loss(history: History) -> Markup | None:
     logged = history.column("train", "loss")
     samples, loss = _finite(history.column("train", "samples"), logged)
-    if not len(loss):
+    if len(loss) < 2:
         return None
     broken = int((~np.isfinite(logged)).sum())
     note = f"as logged, {broken} not finite" if broken else "as logged"
@@ -83,14 +83,14 @@ def _loss(history: History) -> Markup | None:
 
 def _rate(history: History) -> Markup | None:
     samples, rate = _finite(history.column("train", "samples"), history.column("train", "learning_rate"))
-    if not len(rate):
+    if len(rate) < 2:
         return None
     return chart([Series(x=samples, y=rate)], title="Learning rate", x_label=SAMPLES, zero_y=True)
 
 
 def _speed(history: History) -> Markup | None:
     time, speed = _finite(history.column("train", "time"), history.column("train", "samples_per_second"))
-    if not len(speed):
+    if len(speed) < 2:
         return None
     elapsed = time - time.min()
     long = [(unit, scale) for unit, scale in (("hours", 3600), ("minutes", 60)) if elapsed.max() > 3 * scale]
