@@ -37,23 +37,30 @@ class Series:
 
 
 def chart(series: Sequence[Series], *, title: str, x_label: str, log_y: bool = False, zero_y: bool = False) -> Markup:
-    """The figure: title and legend in HTML above one SVG that scales with the page.
+    """The figure: title and legend in HTML above one SVG that scales with the page."""
+    legend = [tag("span", curve.label, class_=f"key {curve.style}") for curve in series if curve.label]
+    drawing = plot(series, title=title, x_label=x_label, log_y=log_y, zero_y=zero_y)
+    return tag("figure", tag("figcaption", tag("b", title), " ", *legend), drawing, class_="chart")
+
+
+def plot(
+    series: Sequence[Series], *, title: str, x_label: str, log_y: bool = False, zero_y: bool = False, **attributes: object
+) -> Markup:
+    """The SVG alone, `title` as what it is called, with further `attributes`.
 
     A log axis becomes linear where values at or below 0 would be lost; an x axis that begins near 0 begins at 0.
     """
     x, y = np.concatenate([curve.x for curve in series]), np.concatenate([_extent(curve) for curve in series])
     x_axis = Axis.around(x, zero=bool(0 <= x.min() < x.max() / 2))
     y_axis = Axis.around(y, log=log_y, zero=zero_y, margin=0.04)
-    legend = [tag("span", curve.label, class_=f"key {curve.style}") for curve in series if curve.label]
-    drawing = tag(
+    return tag(
         "svg",
         tag("title", f"{title} against {x_label}"),
         *_grid(x_axis, y_axis),
         tag("text", x_label, x=(LEFT + RIGHT) / 2, y=HEIGHT - 8, class_="axis", text_anchor="middle"),
         *(_curve(curve, x_axis, y_axis) for curve in series),
-        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img",
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", **attributes,
     )
-    return tag("figure", tag("figcaption", tag("b", title), " ", *legend), drawing, class_="chart")
 
 
 def _extent(curve: Series) -> Array:
