@@ -5,6 +5,10 @@ from pellucid.core.registry import Registry
 metrics = Registry("metric", __name__, {
     "frechet": "frechet.Frechet",
     "kernel": "kernel.Kernel",
+    "precision": "precision.Precision",
+    "recall": "recall.Recall",
+    "density": "density.Density",
+    "coverage": "coverage.Coverage",
 })
 
 shares = Registry("share", __name__, {

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import inf
 from statistics import NormalDist
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,9 @@ class Metric(ABC):
         seed: of the resamples and of the split for the floor.
     """
 
-    lowest: ClassVar[float] = -inf  # value that the figure cannot fall below
+    lowest: ClassVar[float] = -inf  # value that the figure cannot fall below,
+    highest: ClassVar[float] = inf  # or rise above
+    better: ClassVar[Literal["less", "more"]] = "less"
 
     resamples: int = 100
     level: float = 0.95
@@ -70,18 +72,35 @@ class Metric(ABC):
         real, generated = _checked("real", real), _checked("generated", generated)
         if real.shape[1] != generated.shape[1]:
             raise DataError(f"Real features are {real.shape[1]} wide, generated ones {generated.shape[1]}; expected equal")
-        value, *resampled = self.measure(real, generated, self._counts(len(generated)))
+        n = self.size(len(real), len(generated))
+        generated = generated[np.sort(self._order("generated", len(generated))[:n])]
+        value, *resampled = self.measure(self.reference(real, n), generated, self._counts(n))
         reach = NormalDist().inv_cdf((1 + self.level) / 2) * np.std(resampled, ddof=1)
-        floor = self.floor(real, len(generated))
-        low, high = max(self.lowest, value - reach), value + reach
-        return Result(value=float(value), low=float(low), high=float(high), floor=floor, n=len(generated))
+        low, high = max(self.lowest, value - reach), min(self.highest, value + reach)
+        return Result(value=float(value), low=float(low), high=float(high), floor=self.floor(real, n), n=n)
 
     def floor(self, real: NDArray[Any], n: int) -> float:
         """Real against real: `n` real samples, at most half of them, measured against the others."""
-        real = _checked("real", real)
-        held = min(n, len(real) // 2)
-        order = np.argsort(Key(self.seed, "floor").uniform([0], (len(real),)).numpy()[0])
-        return float(self.measure(real[order[held:]], real[order[:held]], np.ones((1, held)))[0])
+        others, held = self.split(_checked("real", real), n)
+        return float(self.measure(others, held, np.ones((1, len(held))))[0])
+
+    def size(self, n_real: int, n_generated: int) -> int:  # noqa: ARG002
+        """How many generated samples are measured: all, unless a metric compares sets of one size."""
+        return n_generated
+
+    def reference(self, real: NDArray[np.float64], n: int) -> NDArray[np.float64]:  # noqa: ARG002
+        """The real samples that `n` generated ones are measured against: all."""
+        return real
+
+    def split(self, real: NDArray[np.float64], n: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The other real samples and `n` of them, at most half, that stand in for generated ones; drawn by key."""
+        order, held = self._order("floor", len(real)), min(n, len(real) // 2)
+        return real[order[held:]], real[order[:held]]
+
+    def _order(self, purpose: str, n: int) -> NDArray[np.int64]:
+        """range(n), shuffled by key."""
+        order: NDArray[np.int64] = np.argsort(Key(self.seed, purpose).uniform([0], (n,)).numpy()[0])
+        return order
 
     def _counts(self, m: int) -> NDArray[np.float64]:
         """(1 + resamples, m): a row of ones, then how often each sample is drawn in m draws with replacement."""
