@@ -12,7 +12,6 @@ from pathlib import Path
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch starts its threads; see pellucid/cli/app.py
 
-import numpy as np
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
@@ -20,14 +19,11 @@ from rich.table import Table
 import pellucid
 from pellucid.cli.console import TrainingDisplay, duration
 from pellucid.core.errors import ConfigError, PellucidError
-from pellucid.data.pack import Pack
-from pellucid.evaluation.fashion import FashionFeatures
-from pellucid.evaluation.quality import as_event, quality
-from pellucid.evaluation.report import write_report
-from pellucid.metrics.result import Result
+from pellucid.evaluation.evaluate import evaluate
+from pellucid.evaluation.evaluation import Evaluation
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import load_config
-from pellucid.training.journal import Journal
+from pellucid.training.measure import record, run_data
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "data" / "fashion-mnist"
@@ -67,7 +63,8 @@ def train(run: Path, minutes: float, screen: Console) -> pellucid.Model:
     with TrainingDisplay(screen) as display:
         if resume:
             return pellucid.train(DATA, run, resume=True, observer=display)
-        return pellucid.train(DATA, run, minutes=minutes, recipe=RECIPE, observer=display)
+        settings = ["training.evaluate=false"]  # here it is a step of its own
+        return pellucid.train(DATA, run, minutes=minutes, recipe=RECIPE, settings=settings, observer=display)
 
 
 def show(model: pellucid.Model, out: Path, screen: Console) -> None:
@@ -77,39 +74,33 @@ def show(model: pellucid.Model, out: Path, screen: Console) -> None:
         shutil.copyfile(out / NAME / "pictures" / name, out / name)
 
 
-def measure(model: pellucid.Model, out: Path, screen: Console) -> dict[str, Result]:
+def measure(model: pellucid.Model, out: Path, screen: Console) -> Evaluation:
     """Distances to the real pictures and the share of recognised classes; they join the run's log and report."""
     run = out / NAME
-    with screen.status(f"drawing {MEASURED:,} samples to measure"):
-        samples = model.sample(MEASURED, label="all", seed=1)
-    pack = Pack.open(run / "data")
-    real = model.modality.decode(np.asarray(pack.samples))
-    truth = [pack.label_names[label] for label in pack.labels]
-    with screen.status("measuring"):
-        drawn = model.modality.decode(model.modality.encode(samples.data))  # as stored: whole grey levels within range
-        found = quality(drawn, real, FashionFeatures.load(), asked=samples.labels, truth=truth)
-    seen = int(model.card["samples_seen"])
-    journal = Journal(run, seen)
-    journal.write("evaluation", seen, metrics=as_event(found))
-    journal.close()
-    shutil.copyfile(write_report(run), out / "report.html")
+    with screen.status(f"drawing {MEASURED:,} samples and measuring them"):
+        found = evaluate(model, run_data(run), n=MEASURED, seed=1)
+    record(run, found, int(model.card["samples_seen"]))
+    shutil.copyfile(run / "report.html", out / "report.html")
+    samples = found.samples
     screen.print(f"measured  {MEASURED:,} samples, {samples.nfe} network calls each, drawn in {duration(samples.seconds)}")
     return found
 
 
-def table(found: dict[str, Result], model: pellucid.Model) -> Table:
+def table(found: Evaluation, model: pellucid.Model) -> Table:
     """The figures beside what real pictures get."""
     named = {
         "frechet": ("Fréchet distance, less is better", "{:.2f}"),
         "kernel": ("kernel distance, less is better", "{:.3f}"),
+        "recall": ("recall, more is better", "{:.2f}"),
         "agreement": ("class recognised, more is better", "{:.1%}"),
+        "closeness": ("close to a training picture, chance is 5%", "{:.1%}"),
     }
     rows = Table(box=SIMPLE_HEAD, pad_edge=False)
     rows.add_column(f"{len(model.facts.labels)} classes, {MEASURED:,} samples", no_wrap=True)
     for column in ("generated", "95% interval", "real"):
         rows.add_column(column, justify="right", no_wrap=True)
     for name, (words, form) in named.items():
-        result = found[name]
+        result = found.metrics[name]
         value, low, high, floor = (form.format(x) for x in (result.value, result.low, result.high, result.floor))
         rows.add_row(words, value, f"{low} to {high}", floor)
     return rows

@@ -11,6 +11,7 @@ import typer
 
 from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
+from pellucid.cli.evaluate import evaluate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
@@ -26,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, likelihood, doctor):
+for command in (train, sample, evaluate, likelihood, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 
@@ -43,6 +44,7 @@ def pellucid(
     Examples:
       pellucid train PHOTOS/ --out runs/photos --minutes 30
       pellucid sample runs/photos -n 16 --out sheet.png
+      pellucid evaluate runs/photos
       pellucid likelihood runs/photos HELD_OUT/
       pellucid data show PHOTOS/
       pellucid doctor

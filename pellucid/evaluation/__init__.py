@@ -4,6 +4,10 @@ from pellucid.core.registry import Registry
 
 features = Registry("feature network", __name__, {
     "fashion": "fashion.FashionFeatures",
+    "classifier": "classifier.ClassifierFeatures",
+    "fixed": "fixed.FixedFeatures",
+    "inception": "inception.InceptionFeatures",
+    "dinov2": "dinov2.Dinov2Features",
 })
 
 __getattr__, __dir__, __all__ = features.module_interface()

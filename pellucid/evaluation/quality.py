@@ -1,50 +1,51 @@
-"""How good generated samples are: every metric on pinned features, and whether the asked class can be recognised."""
+"""How good generated samples are: every metric on features, and whether the asked class can be recognised."""
 
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from pellucid.core.errors import DataError, nearest
+from pellucid.evaluation.network import FeatureNetwork
 from pellucid.metrics import metrics, shares
 from pellucid.metrics.result import Result
 
-
-class FeatureNetwork(Protocol):
-    """A pinned network that sees samples as (N, F) features and as (N,) classes, numbered as in `names`."""
-
-    names: tuple[str, ...]
-
-    def features(self, pictures: Tensor, /) -> NDArray[np.float64]: ...
-
-    def classes(self, pictures: Tensor, /) -> NDArray[np.int64]: ...
+Features = NDArray[np.float64]
+WIDE = 512
+"""Features beyond which each covariance costs seconds, so that the interval comes from fewer resamples."""
 
 
 def quality(
-    generated: Tensor,
-    real: Tensor,
+    generated: Features,
+    real: Features,
     network: FeatureNetwork,
     *,
     asked: Sequence[str] | None = None,
     truth: Sequence[str] | None = None,
+    seed: int = 0,
 ) -> dict[str, Result]:
-    """Each distance between `generated` (M, C, *space) and `real` (N, C, *space), by the metric's name.
+    """Each metric between features `generated` (M, F) and `real` (N, F) that `network` made, by the metric's name.
 
     Arguments:
         asked: M class names that were asked for; adds "agreement", the share that the network recognises.
-        truth: N class names of the real samples; the network's accuracy on them is the floor of "agreement".
+        truth: N class names of the real samples; where the network does not know its accuracy, that on them is the floor
+            of "agreement".
+        seed: of resamples and of the split for the floor.
 
     Raises:
-        DataError: a name that the network does not know; samples of another shape than the network's.
+        DataError: a name that the network does not know.
     """
-    ours, theirs = network.features(generated), network.features(real)
-    found = {name: metrics[name]()(theirs, ours) for name in metrics}
+    settings = {"seed": seed, "resamples": 100 if real.shape[1] <= WIDE else 20}
+    found = {name: metrics[name](**settings)(real, generated) for name in metrics}
     if asked is not None:
-        floor = None if truth is None else float((network.classes(real) == _numbers(truth, network.names)).mean())
-        found["agreement"] = shares["agreement"](_numbers(asked, network.names), network.classes(generated), floor=floor)
+        floor = network.accuracy
+        if floor is None and truth is not None:
+            floor = float((network.recognise(real) == _numbers(truth, network.names)).mean())
+        found["agreement"] = shares["agreement"](
+            _numbers(asked, network.names), network.recognise(generated), floor=floor
+        )  # fmt: skip
     return found
 
 

@@ -13,6 +13,7 @@ metrics = Registry("metric", __name__, {
 
 shares = Registry("share", __name__, {
     "agreement": "agreement.agreement",
+    "closeness": "closeness.closeness",
 })
 
 __getattr__, __dir__, __all__ = metrics.module_interface()

@@ -37,7 +37,7 @@ def agreement(
     return Result(value=agreed / n, low=low, high=high, floor=floor, n=n)
 
 
-def wilson(k: int, n: int, level: float = 0.95) -> tuple[float, float]:
+def wilson(k: float, n: float, level: float = 0.95) -> tuple[float, float]:
     """The interval for a share of which `k` of `n` were seen.
 
     >>> [round(end, 4) for end in wilson(8, 10)]

@@ -55,7 +55,10 @@ class LossConfig(BaseModel):
 
 
 class TrainingConfig(BaseModel):
-    """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed."""
+    """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed.
+
+    `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -72,6 +75,7 @@ class TrainingConfig(BaseModel):
     checkpoint_samples: int | None = Field(None, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
     log_samples: int = Field(1280, ge=1)
+    evaluate: bool = True
 
 
 class RunConfig(ModelConfig):

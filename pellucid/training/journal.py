@@ -43,6 +43,12 @@ class Journal:
         self._board.close()
 
 
+def append_event(folder: Path, event: str, samples: int, **values: Any) -> None:
+    """Add an entry to the log of a run that is not being trained; nothing in it is dropped."""
+    with (folder / NAME).open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"event": event, "time": time(), "samples": samples, **values}) + "\n")
+
+
 def _holds(line: str, seen: int) -> bool:
     try:
         return bool(json.loads(line)["samples"] <= seen)

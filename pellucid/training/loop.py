@@ -40,7 +40,7 @@ from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import StepObserver, Steps
 
-FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples"}
+FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
 
 LOOK_BACK = 0.05

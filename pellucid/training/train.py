@@ -3,14 +3,24 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pellucid.core.errors import ConfigError, DataError
 from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
+from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
-from pellucid.training.loop import Observer, run
+from pellucid.training.loop import Observer as RunObserver
+from pellucid.training.loop import run
+from pellucid.training.measure import measure
+
+
+class Observer(RunObserver, Protocol):
+    """Whoever shows how training goes, and what comes after it."""
+
+    def tell(self, name: str, text: str) -> None:
+        """One line, under a name."""
 
 
 def train(
@@ -42,7 +52,7 @@ def train(
         seed: same seed, same model.
         resume: go on with the run in `out` as if it had never stopped.
         device: "cpu", "cuda", "mps".
-        observer: told before the start and after each step.
+        observer: told before the start, after each step, and how good the model is.
 
     Raises:
         UserError: something given is at fault; nothing was trained.
@@ -66,8 +76,10 @@ def train(
     if own is not None:
         _refuse_changes(own, config)
     model = run(config, out, resume=resume, device=device, observer=observer)
-    _first_look(model, out / "pictures")
+    look = _first_look(model, out / "pictures")
     write_report(out)
+    if config.training.evaluate:
+        measure(model, out, look, observer.tell if observer else lambda *_: None)
     return model
 
 
@@ -99,7 +111,7 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 
-def _first_look(model: Model, folder: Path) -> None:
+def _first_look(model: Model, folder: Path) -> Samples:
     """Samples of every label, a row for each, and how they came about."""
     labels = len(model.facts.labels)
     if labels:
@@ -112,3 +124,4 @@ def _first_look(model: Model, folder: Path) -> None:
         samples.save_journey(folder / "journey.gif")
     except DataError:  # channels that are no colours
         samples.save(folder / "samples.npy")
+    return samples

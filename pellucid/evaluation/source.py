@@ -1,0 +1,78 @@
+"""The real data that samples are compared with: a pack, and how its samples are decoded."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.core.errors import DataError
+from pellucid.data.order import order
+from pellucid.data.pack import Pack, is_pack
+from pellucid.data.write import write_pack
+from pellucid.modalities.modality import Modality
+from pellucid.model.model import Model
+
+BLOCK = 500
+LEAST = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Packed samples of one modality; the pack stays in its files, what is asked for is read."""
+
+    pack: Pack
+    modality: Modality
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The classes, if every sample has one and there are two or more."""
+        names = self.pack.label_names
+        return names if len(names) > 1 and int(np.asarray(self.pack.labels).min()) >= 0 else ()
+
+    def choose(self, n: int, seed: int) -> NDArray[np.int64]:
+        """(min(n, N),) ids drawn by key without replacement, in rising order."""
+        count = len(self.pack)
+        return np.sort(order(seed, 0, count, np.arange(min(n, count))))
+
+    def labels(self, ids: NDArray[np.int64]) -> list[str]:
+        """The class of each."""
+        return [self.pack.label_names[label] for label in self.pack.labels[ids]]
+
+    def proportional(self, n: int) -> list[str]:
+        """`n` class names, each as often as in the data to within one."""
+        places = (np.arange(n) + 0.5) * len(self.pack) / n
+        return [self.pack.label_names[label] for label in np.sort(self.pack.labels)[places.astype(np.int64)]]
+
+    def blocks(self, ids: NDArray[np.int64], size: int = BLOCK) -> Iterator[Tensor]:
+        """The samples of these ids in the model's range, some at a time."""
+        for start in range(0, len(ids), size):
+            yield self.modality.decode(self.pack[ids[start : start + size]][0])
+
+
+@contextmanager
+def opened(data: Path | str | Pack, model: Model) -> Iterator[Source]:
+    """Data as the model knows it; what is no pack yet is packed into a temporary folder while the block lasts.
+
+    Raises:
+        DataError: nothing readable, another shape than the model's, or too few samples.
+    """
+    with TemporaryDirectory(prefix="pellucid-") as temporary:
+        if isinstance(data, Pack):
+            pack = data
+        elif is_pack(Path(data)):
+            pack = Pack.open(data)
+        else:
+            shape = model.facts.shape
+            size = shape[-1] if len(set(shape[1:])) == 1 else None
+            pack = write_pack(model.modality.read(Path(data), size=size, channels=shape[0]), Path(temporary) / "data")
+        where = f"'{pack.folder if isinstance(data, Pack) else data}'"
+        if pack.shape != model.facts.shape:
+            raise DataError(f"{where} holds samples of shape {pack.shape}; the model makes {model.facts.shape}")
+        if len(pack) < LEAST:
+            raise DataError(f"{where} holds {len(pack)} samples; comparing distributions takes at least {LEAST}")
+        yield Source(pack, model.modality)

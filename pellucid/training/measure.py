@@ -1,0 +1,78 @@
+"""The end of a run: the finished model is evaluated on its own data, in about a tenth of the time that training took."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pellucid.data.pack import Pack, is_pack
+from pellucid.evaluation.choose import fitting
+from pellucid.evaluation.curves import metric_name
+from pellucid.evaluation.evaluate import evaluate
+from pellucid.evaluation.evaluation import Evaluation
+from pellucid.evaluation.report import write_report
+from pellucid.evaluation.source import Source
+from pellucid.evaluation.wording import duration, figure
+from pellucid.model.model import Model
+from pellucid.model.samples import Samples
+from pellucid.training.config import NAME, load_config
+from pellucid.training.journal import append_event
+
+Tell = Callable[[str, str], Any]
+
+SHARE, LEAST, MOST = 0.1, 200, 2000
+"""Of the time of training, and of samples."""
+OVERHEAD, REAL = 1.5, 5
+"""What comparing costs over drawing; real samples for each generated one, which keeps that true."""
+LEARNING = 300.0
+"""Seconds of training from which a classifier may be trained to measure with."""
+SEED = 1  # other samples than those of the first look
+HEADLINE = ("frechet", "precision", "recall", "agreement", "closeness")
+
+
+def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
+    """Evaluate a run that is complete and saved. Whatever goes wrong is told and does no harm, Ctrl-C included.
+
+    Arguments:
+        look: samples already drawn, which show what one costs.
+        tell: is given the outcome, or why there is none, under the name "quality".
+    """
+    trained, each = 60 * float(model.card["minutes"]), OVERHEAD * look.seconds / len(look)
+    n = min(MOST, int(SHARE * trained / each))
+    if n < LEAST:
+        cost = duration(LEAST * each)
+        tell("quality", f"not measured: {LEAST} samples take {cost}, over a tenth of training. pellucid evaluate {run}")
+        return
+    try:
+        pack = Pack.open(run_data(run))
+        name = fitting(Source(pack, model.modality))
+        chosen = "fixed" if name == "classifier" and trained < LEARNING else name
+        found = evaluate(model, pack, n=n, n_real=REAL * n, features=chosen, seed=SEED)
+        record(run, found, int(model.card["samples_seen"]))
+        tell("quality", summary(found))
+    except KeyboardInterrupt:
+        tell("quality", f"not measured: interrupted. pellucid evaluate {run}")
+    except Exception as error:
+        tell("quality", f"not measured: {error}")
+
+
+def run_data(run: Path) -> Path:
+    """Where a run's data lies: its own pack, or the one it was given."""
+    own = run / "data"
+    return own if is_pack(own) else Path(load_config(run / NAME).data.path)
+
+
+def record(run: Path, found: Evaluation, seen: int) -> None:
+    """Add an evaluation to a run: to its log, its pictures and its report."""
+    append_event(run, "evaluation", seen, **found.facts)
+    found.show_nearest(run / "pictures" / "nearest.png")
+    write_report(run)
+
+
+def summary(found: Evaluation) -> str:
+    """The figures that matter most, on one line."""
+    told = []
+    for name in (name for name in HEADLINE if name in found.metrics):
+        result = found.metrics[name]
+        floor = "" if result.floor is None else f" (real: {figure(result.floor)})"
+        told.append(f"{metric_name(name)} {figure(result.value)}{floor}")
+    return f"{', '.join(told)}; {found.n:,} samples, features '{found.features}'"
