@@ -1,5 +1,6 @@
 """`pellucid evaluate`."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -43,8 +44,8 @@ def evaluate(
 ) -> None:
     """How good samples are, beside what real data would get.
 
-    Labels are drawn in the data's proportion. A run folder's log and report gain
-    the figures; compare those of equal N and features only.
+    Labels are drawn in the data's proportion. On its own data, a run's log and
+    report gain the figures. Compare those of equal N and equal features only.
 
     Examples:
       pellucid evaluate runs/photos
@@ -79,33 +80,48 @@ def evaluate(
 def _lines(found: Sequence["Evaluation"], out: Path | None) -> dict[str, str]:
     """A table, and what the figures rest on."""
     from pellucid.cli.console import counted, duration
-    from pellucid.evaluation.curves import metric_name
-    from pellucid.evaluation.wording import figure
-    from pellucid.metrics import metrics
 
     first = found[0]
-    over = "" if len(found) == 1 else f"{'± over seeds':>15}"
-    lines = {"": f"{'value':>9}{'95% interval':>20}{'real data':>12}{over}"}
-    for name, one in first.metrics.items():
-        values = [each.metrics[name].value for each in found]
-        interval = f"{figure(one.low)} to {figure(one.high)}"
-        floor = "–" if one.floor is None else figure(one.floor)
-        spread = "" if len(found) == 1 else f"{'± ' + figure(stdev(values), 2):>15}"
-        more = name == "agreement" or (name in metrics and metrics[name].better == "more")
-        better = "more is better" if more else "less is better"
-        lines[metric_name(name)] = f"{figure(fmean(values)):>9}{interval:>20}{floor:>12}{spread}  {better}"
     known = f", {first.accuracy:.1%} of real classes recognised" if first.accuracy is not None else ""
-    seeds = "seed" if len(found) == 1 else "seeds"
+    seeds = ("seed " if len(found) == 1 else "seeds ") + ", ".join(str(each.samples.seed) for each in found)
+    lines = _table(found)
     lines["samples"] = (
-        f"{first.n:,} generated, {counted(first.samples.nfe, 'network call')} each, {seeds} "
-        f"{', '.join(str(each.samples.seed) for each in found)}, against {first.n_real:,} real"
+        f"{first.n:,} generated, {counted(first.samples.nfe, 'network call')} each, {seeds}, against {first.n_real:,} real"
     )
     lines["features"] = f"{first.features}{known}"
     lines["took"] = duration(sum(each.seconds for each in found))
     lines |= {"note" + " " * i: note for i, note in enumerate(first.notes)}
     if out is not None:
-        lines["files"] = str(out)
+        lines["files"] = f"{out}{os.sep}"
     return lines
+
+
+def _table(found: Sequence["Evaluation"]) -> dict[str, str]:
+    """A line for each metric: mean over seeds of the value and its interval, the floor, the spread over seeds."""
+    from pellucid.evaluation.curves import metric_name
+    from pellucid.evaluation.wording import figure
+
+    cells = {"": ("value", "95% interval", "real data", "over seeds", "")}
+    for name in found[0].metrics:
+        results = [each.metrics[name] for each in found]
+        value, low, high = (fmean(getattr(one, end) for one in results) for end in ("value", "low", "high"))
+        floor = "–" if results[0].floor is None else figure(results[0].floor)
+        spread = f"± {figure(stdev(one.value for one in results), 2)}" if len(found) > 1 else ""
+        cells[metric_name(name)] = (figure(value), f"{figure(low)} to {figure(high)}", floor, spread, _better(name))
+    widths = [max(map(len, column)) for column in zip(*cells.values(), strict=True)]
+    kept = [place for place in range(5) if place != 3 or len(found) > 1]
+    return {
+        name: "   ".join(row[i].ljust(widths[i]) if i == 4 else row[i].rjust(widths[i]) for i in kept).rstrip()
+        for name, row in cells.items()
+    }
+
+
+def _better(name: str) -> str:
+    from pellucid.metrics import metrics
+
+    if name == "closeness":
+        return "well above real data: copies"
+    return f"{metrics[name].better if name in metrics else 'more'} is better"
 
 
 def _values(found: Sequence["Evaluation"], out: Path | None) -> dict[str, Any]:

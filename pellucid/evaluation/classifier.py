@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
 from pellucid.core.cache import cache_folder
@@ -89,6 +89,9 @@ def train_classifier(network: Convolutional, source: Source) -> float:
     shuffled = order(SEED, 0, count, np.arange(count))
     seen = shuffled[held:]
     steps = min(max(EPOCHS * len(seen) // BATCH, STEPS_LEAST), STEPS_MOST)
+    for name, parameter in network.named_parameters():
+        if name.endswith("bias"):
+            nn.init.zeros_(parameter)  # torch draws them
     initialise(network, Key(SEED, "classifier"))
     optimiser = torch.optim.AdamW(network.parameters(), lr=RATE, weight_decay=DECAY)
     network.train()

@@ -2,7 +2,7 @@
 
 One JSON object a line, told apart by "event". Lines that are not JSON objects (the last one of an interrupted run) are
 skipped. Where a run resumed from a checkpoint, the counter `samples` falls back; what it had logged beyond that point was
-then done again, so the older lines are dropped.
+then done again, so the older lines are dropped. Of evaluations at the same point the newest stands.
 """
 
 import json
@@ -36,6 +36,8 @@ class History:
                 if samples < reached:
                     events = [old for old in events if not number(old.get("samples")) >= samples]
                 reached = samples
+            elif event.get("event") == "evaluation":  # of the same model: the newest stands
+                events = [old for old in events if not _same_moment(old, event)]
             events.append(event)
         return cls(events=tuple(events))
 
@@ -78,6 +80,10 @@ def column(events: Sequence[Event], name: str) -> NDArray[np.float64]:
 def numbers(values: object) -> NDArray[np.float64]:
     """A JSON list as an array, NaN for what is not a number; empty for anything but a list."""
     return np.array([number(value) for value in values] if isinstance(values, list) else [], dtype=np.float64)
+
+
+def _same_moment(old: Event, event: Event) -> bool:
+    return all(old.get(name) == event.get(name) for name in ("event", "samples"))
 
 
 def _parsed(line: str) -> Event:
