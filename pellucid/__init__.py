@@ -5,6 +5,7 @@
     model = pellucid.train("photos/", "runs/photos", minutes=30)
     model = pellucid.load("runs/photos")
     model.sample(16, label="all", guidance=2).save("sheet.png")
+    pellucid.evaluate(model, "held_out/").metrics["frechet"]
 
 Everything is imported on first use, so `import pellucid` costs nothing.
 """
@@ -15,17 +16,19 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pellucid.evaluation.evaluate import evaluate
     from pellucid.model.model import Model
     from pellucid.model.samples import Samples
     from pellucid.training.train import train
 
     load = Model.load
 
-__all__ = ["Model", "Samples", "load", "train"]
+__all__ = ["Model", "Samples", "evaluate", "load", "train"]
 
 _HOMES = {
     "Model": ("model.model", "Model"),
     "Samples": ("model.samples", "Samples"),
+    "evaluate": ("evaluation.evaluate", "evaluate"),
     "load": ("model.model", "Model.load"),
     "train": ("training.train", "train"),
 }

@@ -9,10 +9,11 @@ copying the share goes to 1. The ratio is what tells copies from samples that ar
 the data alike; K above 2 keeps training samples that occur several times from hiding their copies.
 
 The threshold is itself an estimate from N real scores, so Wilson's interval is taken at M N / (M + N) samples: then it has
-the variance α(1 - α)(1/M + 1/N) of the difference of two shares. Sources: the ratio as a sign of copying is from Yoon et al.
-2023, "Diffusion probabilistic models generalize when they fail to memorize", section 2, with K = 2 and the fixed threshold
-1/3, and from Carlini et al. 2023, "Extracting training data from diffusion models", section 4.2, with a mean over more
-neighbours; the quantile that gives the share a chance level is ours.
+the variance α(1 - α)(1/M + 1/N) of the difference of two shares (at M = N = 500 it held α in 91% of trials, not 95%).
+Sources: the ratio as a sign of copying is from Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail
+to memorize", section 2, with K = 2 and the fixed threshold 1/3, and from Carlini et al. 2023, "Extracting training data
+from diffusion models", section 4.2, with a mean over more neighbours; the quantile that gives the share a chance level is
+ours.
 """
 
 from math import ceil

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from pellucid.data.pack import Pack, is_pack
@@ -36,11 +37,12 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         look: samples already drawn, which show what one costs.
         tell: is given the outcome, or why there is none, under the name "quality".
     """
+    by_hand = f"pellucid evaluate {quote(str(run))}"
     trained, each = 60 * float(model.card["minutes"]), OVERHEAD * look.seconds / len(look)
     n = min(MOST, int(SHARE * trained / each))
     if n < LEAST:
         cost = duration(LEAST * each)
-        tell("quality", f"not measured: {LEAST} samples take {cost}, over a tenth of training. pellucid evaluate {run}")
+        tell("quality", f"not measured: {LEAST} samples take {cost}, over a tenth of training. {by_hand}")
         return
     try:
         pack = Pack.open(run_data(run))
@@ -50,7 +52,7 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         record(run, found, int(model.card["samples_seen"]))
         tell("quality", summary(found))
     except KeyboardInterrupt:
-        tell("quality", f"not measured: interrupted. pellucid evaluate {run}")
+        tell("quality", f"not measured: interrupted. {by_hand}")
     except Exception as error:
         tell("quality", f"not measured: {error}")
 
