@@ -56,7 +56,7 @@ def test_all_four_equal_brute_force(k: int, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.mark.parametrize(("n", "m", "k"), [(40, 40, 3), (60, 30, 5), (30, 90, 1)])
 def test_expectations_for_equal_distributions(n: int, m: int, k: int) -> None:
-    """Naeem et al. 2020: density 1 (lemma 1), coverage 1 - (N-1)...(N-k) / ((M+N-1)...(M+N-k)) (eq. 9); any distribution."""
+    """Naeem et al. 2020: density 1, coverage 1 - (N-1)...(N-k) / ((M+N-1)...(M+N-k)), for any distribution."""
     sets = [(np.exp(normal(n, 3, seed)), np.exp(normal(m, 3, seed + 5000))) for seed in range(400)]
     expected = {Density: 1.0, Coverage: 1 - np.prod([(n - i) / (m + n - i) for i in range(1, k + 1)])}
     for metric, value in expected.items():
@@ -65,7 +65,7 @@ def test_expectations_for_equal_distributions(n: int, m: int, k: int) -> None:
 
 
 def test_an_outlier_fools_precision_not_density() -> None:
-    """Naeem et al. 2020, figure 1: the ball of one real outlier takes in whatever lies between."""
+    """Naeem et al. 2020: the ball of one real outlier takes in whatever lies between."""
     real, generated = normal(300, 2), 0.3 * normal(300, 2, seed=1) + 20
     outlier = np.concatenate([real, [[40.0, 40.0]]])
     assert plain(Precision(), real, generated) == 0

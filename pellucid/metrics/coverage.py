@@ -2,8 +2,8 @@
 
     coverage = 1/N Σ_i [some g_j lies in the ball around r_i]
 
-Source: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", eq. 5. Expected for equal
-distributions is 1 - (N-1)...(N-k) / ((M+N-1)...(M+N-k)), eq. 9: about 1 - 2^-k for sets of equal size.
+Source: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", section 3. Expected for equal
+distributions is 1 - (N-1)...(N-k) / ((M+N-1)...(M+N-k)): about 1 - 2^-k for sets of equal size.
 """
 
 from dataclasses import dataclass

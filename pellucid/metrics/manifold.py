@@ -11,8 +11,8 @@ resamples the plain bootstrap. Recall and coverage are shares of real samples th
 balls of samples that were not drawn and keeps the radii of the others. On Gaussians in 2 to 10 dimensions, n from 100 to
 500, the spread so found was 0.7 to 1.3 times that over independent sets, and up to 4 times where the figure is close to 1.
 
-Sources: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", eqs. 1, 2;
-Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", eqs. 4, 5.
+Sources: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models";
+Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models".
 """
 
 from abc import ABC

@@ -2,7 +2,7 @@
 
     precision = 1/M Σ_j [g_j lies in some ball around a real sample]
 
-Source: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", eq. 1. A single
+Source: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", section 2. A single
 real outlier has a large ball, in which everything passes; density does not fall for that.
 """
 
