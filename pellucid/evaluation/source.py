@@ -67,9 +67,9 @@ def opened(data: Path | str | Pack, model: Model) -> Iterator[Source]:
         elif is_pack(Path(data)):
             pack = Pack.open(data)
         else:
-            shape = model.facts.shape
-            size = shape[-1] if len(set(shape[1:])) == 1 else None
-            pack = write_pack(model.modality.read(Path(data), size=size, channels=shape[0]), Path(temporary) / "data")
+            channels, *size = model.facts.shape
+            records = model.modality.read(Path(data), size=tuple(size), channels=channels)
+            pack = write_pack(records, Path(temporary) / "data")
         where = f"'{pack.folder if isinstance(data, Pack) else data}'"
         if pack.shape != model.facts.shape:
             raise DataError(f"{where} holds samples of shape {pack.shape}; the model makes {model.facts.shape}")

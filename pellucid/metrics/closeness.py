@@ -11,9 +11,8 @@ the data alike; K above 2 keeps training samples that occur several times from h
 The threshold is itself an estimate from N real scores, so Wilson's interval is taken at M N / (M + N) samples: then it has
 the variance α(1 - α)(1/M + 1/N) of the difference of two shares (at M = N = 500 it held α in 91% of trials, not 95%).
 Sources: the ratio as a sign of copying is from Yoon et al. 2023, "Diffusion probabilistic models generalize when they fail
-to memorize", with K = 2 and the fixed threshold 1/3, and from Carlini et al. 2023, "Extracting training data
-from diffusion models", with a mean over more neighbours; the quantile that gives the share a chance level is
-ours.
+to memorize", with K = 2 and the fixed threshold 1/3, and from Carlini et al. 2023, "Extracting training data from
+diffusion models", with a mean over more neighbours; the quantile that gives the share a chance level is ours.
 """
 
 from math import ceil

@@ -2,8 +2,8 @@
 
     density = 1/(kM) Σ_j Σ_i [g_j lies in the ball around r_i]
 
-Source: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", section 3. Expected is 1 for equal
-distributions, whatever they are (shown there); it is above 1 where samples crowd around the densest real ones.
+Source: Naeem et al. 2020, "Reliable fidelity and diversity metrics for generative models", section 3. Expected is 1 for
+equal distributions, whatever they are (shown there); it is above 1 where samples crowd around the densest real ones.
 """
 
 from dataclasses import dataclass

@@ -2,8 +2,8 @@
 
     recall = 1/N Σ_i [r_i lies in some ball around a generated sample]
 
-Source: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", section 2. Scattered
-samples of poor quality have large balls and so a high recall; coverage does not rise for that.
+Source: Kynkäänniemi et al. 2019, "Improved precision and recall metric for assessing generative models", section 2.
+Scattered samples of poor quality have large balls and so a high recall; coverage does not rise for that.
 """
 
 from dataclasses import dataclass
