@@ -155,6 +155,7 @@ RUNS = [
     ("@tiny.npy --samples 2 --out /dev/full/x", "'/dev/full' is a file"), (f"x --out {300 * 'n'}", "File name too long"),
     ("@tiny.npy --samples 2 --out @plain", "already holds a run: add --resume"),
     ("@mixed --samples 2 --out @mixed/run", "lies inside the data"), ("x --recipe none.toml", "'none.toml': No such file"),
+    ("x --recipe fashion-mnits", "Unknown recipe 'fashion-mnits': did you mean 'fashion-mnist'?"),
     ("x --recipe @bad.toml", "is not valid TOML"), ("x --recipe @tiny.npy", "is not valid TOML"),
 ]  # fmt: skip
 DATA = [

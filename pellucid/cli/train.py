@@ -27,7 +27,9 @@ def train(
         Literal["auto", "none", "label"] | None,
         typer.Option(help="What samples are conditioned on; auto, the default: labels if there are any."),
     ] = None,
-    recipe: Annotated[Path | None, typer.Option(metavar="FILE", help="A TOML file of settings to start from.")] = None,
+    recipe: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Settings to start from: fashion-mnist, or a TOML file of your own.")
+    ] = None,
     setting: Setting = None,
     resume: Annotated[
         bool, typer.Option("--resume", metavar=FLAG, help="Go on with the run in --out as if never stopped.")

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pellucid.evaluation.source import Source
 
-NUMBERS = 1 << 24  # held at a time
+NUMBERS = 1 << 20  # of a block's distances or values, held at a time
 SPARE = 10
 
 
@@ -51,8 +51,9 @@ def nearest(samples: Tensor, source: Source, k: int, *, own: NDArray[np.int64] |
             inside = torch.from_numpy(own - start)
             mine = ((inside >= 0) & (inside < len(rows))).nonzero()[:, 0]
             squares[mine, inside[mine]] = torch.inf
-        ids = torch.arange(start, start + len(rows)).expand(len(queries), -1)
-        all_squares, all_ids = torch.cat([found[0], squares], 1), torch.cat([found[1], ids], 1)
+        here = squares.topk(min(kept, len(rows)), largest=False)
+        all_squares = torch.cat([found[0], here.values], 1)
+        all_ids = torch.cat([found[1], here.indices + start], 1)
         best = all_squares.topk(kept, largest=False)
         found = best.values, all_ids.gather(1, best.indices)
     return _in_order(queries, source, found, k)

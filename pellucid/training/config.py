@@ -15,6 +15,7 @@ from pellucid.model.config import ModelConfig, Section
 from pellucid.training.augmentation import Flip
 
 NAME = "config.toml"
+RECIPES = Path(__file__).parents[1] / "recipes"
 LARGEST = 4096  # side of pictures in pixels
 
 
@@ -102,6 +103,20 @@ class RunConfig(ModelConfig):
         """As TOML; settings that are not set are left out."""
         with atomic_write(path) as temporary:
             temporary.write_text(tomli_w.dumps(self.model_dump(exclude_none=True, mode="json")), encoding="utf-8")
+
+
+def load_recipe(name: Path | str) -> RunConfig:
+    """A recipe that ships with the package, by its name, or a TOML file by its path.
+
+    Raises:
+        ConfigError: no such name or file, or see `load_config`.
+    """
+    path, shipped = Path(name), {file.stem: file for file in sorted(RECIPES.glob("*.toml"))}
+    if not path.suffix and not path.exists():
+        if str(name) not in shipped:
+            raise ConfigError(f"Unknown recipe '{name}': {nearest(str(name), shipped)}. A file of your own ends in .toml")
+        path = shipped[str(name)]
+    return load_config(path)
 
 
 def load_config(path: Path) -> RunConfig:

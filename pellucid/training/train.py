@@ -10,7 +10,7 @@ from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
-from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
+from pellucid.training.config import NAME, RunConfig, apply_settings, load_config, load_recipe
 from pellucid.training.loop import Observer as RunObserver
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
@@ -47,7 +47,7 @@ def train(
         samples: how many to train on, counting repeats.
         size: longer side of the pictures in pixels; None: as the data is.
         condition: what samples are conditioned on; None or "auto": labels, if there are any.
-        recipe: a TOML file of settings to start from.
+        recipe: settings to start from: the name of a recipe that ships with the package, or a TOML file.
         settings: "key=value" for any other setting, as `--set` on the command line.
         seed: same seed, same model.
         resume: go on with the run in `out` as if it had never stopped.
@@ -68,7 +68,7 @@ def train(
     if minutes is not None and samples is not None:
         raise ConfigError(f"minutes = {minutes:g} and samples = {samples}: give one of them")
     own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
-    base = load_config(Path(recipe)) if recipe else own or RunConfig()
+    base = load_recipe(recipe) if recipe else own or RunConfig()
     if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
