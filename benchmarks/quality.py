@@ -59,11 +59,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("records/fashion-mnist.md"))
     asked = parser.parse_args()
-    model, network, pack = Model.load(asked.run), FashionFeatures.load(), Pack.open(asked.run / "data")
-    real = np.concatenate([
-        network.features(model.modality.decode(pack[np.arange(start, min(start + 2000, len(pack)))][0]))
-        for start in range(0, len(pack), 2000)
-    ])  # fmt: skip
+    model, network = Model.load(asked.run), FashionFeatures.load()
+    real = real_features(network, model, asked.run / "data")
     points = [measured(model, path, network, real, asked) for path in checkpoints(asked.run / "checkpoints")]
     average = min(points[-1].distances, key=lambda width: points[-1].distances[width])
     restore(model, checkpoints(asked.run / "checkpoints")[-1], average)
@@ -75,6 +72,13 @@ def main() -> None:
     record = as_markdown(asked, model, points, average, finished, each)
     asked.out.write_text(record, encoding="utf-8")
     print(record)
+
+
+def real_features(network: FashionFeatures, model: Model, folder: Path) -> Array:
+    """Of all samples of a pack, (N, 128)."""
+    pack = Pack.open(folder)
+    blocks = (np.arange(start, min(start + 2000, len(pack))) for start in range(0, len(pack), 2000))
+    return np.concatenate([network.features(model.modality.decode(pack[ids][0])) for ids in blocks])
 
 
 def restore(model: Model, checkpoint: Path, width: float) -> None:

@@ -78,12 +78,11 @@ def run(
     saved = folder / "checkpoints"
     newest = checkpoints(saved)[-1:] if resume else []
     prepared = prepare(config, folder / "data", started=bool(newest))
-    model = Model.create(config.model_part(), prepared.facts, config.seed)
-    state = _assemble_state(config, model, torch.device(device))
+    model, state, batches = assemble(config, prepared, device)
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
-    batches, bf16 = _assemble_batches(config, prepared, model), _bf16(config, model.device)
+    bf16 = _bf16(config, model.device)
     check_sampling(model.sampling(), model.denoiser)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
@@ -101,6 +100,17 @@ def run(
     finally:
         journal.close()
     return model
+
+
+def assemble(config: RunConfig, prepared: Prepared, device: str = "cpu") -> tuple[Model, TrainingState, Batches]:
+    """The parts of a run at its start: what is trained, all that training remembers, and what it will see.
+
+    Raises:
+        UserError: settings at fault.
+    """
+    model = Model.create(config.model_part(), prepared.facts, config.seed)
+    state = _assemble_state(config, model, torch.device(device))
+    return model, state, _assemble_batches(config, prepared, model)
 
 
 def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:

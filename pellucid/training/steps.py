@@ -59,7 +59,7 @@ class Steps:
         with stop_signals() as stop:
             now = monotonic()
             while plan.total is None or state.seen < plan.total:
-                loss, norm = self._step()
+                loss, norm = self.step()
                 before, now = now, monotonic()
                 rate = self.pace.tick(self.config.batch, now - before)
                 if plan.tick(state.seen, now - before, rate):
@@ -84,8 +84,8 @@ class Steps:
         self.journal.write("checkpoint", self.state.seen, path=path.name)
         self._saved, self._saved_at = self.state.seen, monotonic()
 
-    def _step(self) -> tuple[float, float]:
-        """One batch: its mean loss and the norm of its gradient."""
+    def step(self) -> tuple[float, float]:
+        """Train on one batch: its mean loss and the norm of its gradient."""
         state = self.state
         factor = learning_rate_factor(
             state.seen, state.plan.progress(state.seen), warmup=self.config.warmup, decay=self.config.decay
