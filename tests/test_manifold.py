@@ -48,7 +48,7 @@ def brute_force(real: Array, generated: Array, k: int) -> dict[type[Manifold], f
 
 @pytest.mark.parametrize("k", [1, 5])
 def test_all_four_equal_brute_force(k: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pellucid.metrics.neighbours.ROWS", 7)  # several blocks, the last one short
+    monkeypatch.setattr("pellucid.metrics.neighbours.NUMBERS", 300)  # several blocks, the last one short
     real, generated = normal(60) + 50, 1.2 * normal(45, seed=1) + 50.4
     expected = brute_force(real, generated, k)
     assert {metric: plain(metric(k=k), real, generated) for metric in METRICS} == pytest.approx(expected)

@@ -165,7 +165,7 @@ def brute_force_mmd(real: Array, generated: Array) -> float:
 
 
 def test_kernel_equals_brute_force(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pellucid.metrics.kernel.ROWS", 7)  # several blocks, the last one short
+    monkeypatch.setattr("pellucid.metrics.kernel.NUMBERS", 300)  # several blocks, the last one short
     real, generated = skewed(23), skewed(17, seed=1)
     assert Kernel(resamples=2)(real, generated).value == pytest.approx(brute_force_mmd(real, generated), rel=1e-10)
 

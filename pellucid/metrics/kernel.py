@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pellucid.metrics.metric import Metric
 
 Array = NDArray[np.float64]
-ROWS = 1024  # of a kernel matrix held at a time
+NUMBERS = 1 << 20  # of a kernel matrix held at a time
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +46,9 @@ def _mean_of_pairs(x: Array, counts: Array) -> Array:
 def _sums(x: Array, y: Array, counts_x: Array, counts_y: Array) -> Array:
     """Sum over i, j of counts_x[r, i] k(x_i, y_j) counts_y[r, j], for each r; a single row of counts_y serves for all."""
     total: Array = np.zeros(len(counts_x))
-    for start in range(0, len(x), ROWS):
-        block = slice(start, start + ROWS)
+    step = max(1, NUMBERS // len(y))
+    for start in range(0, len(x), step):
+        block = slice(start, start + step)
         rows = _kernel(x[block] @ y.T, x.shape[1]) @ counts_y.T
         total = total + (counts_x[:, block] * rows.T).sum(1)
     return total

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pellucid.core.errors import DataError
 
 Array = NDArray[np.float64]
-ROWS = 512  # of a matrix of distances held at a time
+NUMBERS = 1 << 20  # of a matrix of distances held at a time
 
 
 def squared_distances(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
@@ -19,8 +19,9 @@ def squared_distances(x: Array, y: Array) -> Iterator[tuple[slice, Array]]:
     middle = y.mean(0)
     x, y = x - middle, y - middle
     squares_x, squares_y = np.square(x).sum(1), np.square(y).sum(1)
-    for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
+    step = max(1, NUMBERS // len(y))
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
         products = x[rows] @ y.T
         products *= -2
         products += squares_x[rows, None]
