@@ -4,13 +4,13 @@
         --set training.keep_checkpoints=20
     python benchmarks/quality.py RUN --out records/fashion-mnist.md
 
-Every checkpoint of the run is measured as if training had ended there, with each of its averages of the weights, and the
-finished model with more samples. Cost is samples seen times the median seconds per sample of the run's own log, so a machine
-that was busy for a while, or a run in several sittings, does not change it. The chart lies beside the record.
+The finished model is measured with each of its averages of the weights, then the best of them with more samples and several
+strengths of guidance, and at every checkpoint on the way as if training had ended there. Cost is samples seen times the
+median seconds per sample of the run's own log, so a machine that was busy for a while, or a run in several sittings, does
+not change it. The chart lies beside the record.
 """
 
 import argparse
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +33,10 @@ from pellucid.training.config import NAME, load_config
 from pellucid.training.state import checkpoints
 
 BATCH = 250
+STEPS, GUIDANCE = 12, 1.25
+"""Of what is measured on the way."""
+KERNEL = 5000
+"""Samples, and real ones, for the kernel distance, whose cost grows with their square."""
 STYLE = """text { font: 13px system-ui, sans-serif; fill: #555 } .name { font-weight: 600; fill: #1b1d21 }
 rect { fill: #fdfdfc } path { fill: none; stroke-linejoin: round } .grid { stroke: #ddd } .base { stroke: #999 }
 .line { stroke: #1f6f78; stroke-width: 2 }"""
@@ -42,34 +46,30 @@ TOP = 30
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True)
-class Point:
-    """The Fréchet distance after so many samples, for each average of the weights."""
-
-    seen: int
-    distances: dict[float, float]
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure a run on Fashion-MNIST at each of its checkpoints.")
     parser.add_argument("run", type=Path)
     parser.add_argument("-n", type=int, default=10_000, help="samples of the finished model")
     parser.add_argument("--on-the-way", type=int, default=2000, help="samples at each checkpoint")
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25, 1.5], help="of the finished model")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25], help="of the finished model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("records/fashion-mnist.md"))
     asked = parser.parse_args()
     model, network = Model.load(asked.run), FashionFeatures.load()
     real = real_features(network, model, asked.run / "data")
-    points = [measured(model, path, network, real, asked) for path in checkpoints(asked.run / "checkpoints")]
-    average = min(points[-1].distances, key=lambda width: points[-1].distances[width])
-    restore(model, checkpoints(asked.run / "checkpoints")[-1], average)
+    *way, last = checkpoints(asked.run / "checkpoints")
+    widths = load_config(asked.run / NAME).training.ema
+    averages = {width: measured(model, last, width, network, real, asked) for width in widths}
+    best = min(averages, key=lambda width: averages[width])
+    restore(model, last, best)
     finished = {weight: final(model, network, real, asked, weight) for weight in asked.guidance}
+    points = {int(path.stem): measured(model, path, best, network, real, asked) for path in way}
+    points[int(last.stem)] = averages[best]
     history = History.read(asked.run / "log.jsonl")
     each = 1 / float(np.median(history.column("train", "samples_per_second")))
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    asked.out.with_suffix(".svg").write_text(drawn(history, points, average, each, asked.on_the_way), encoding="utf-8")
-    record = as_markdown(asked, model, points, average, finished, each)
+    asked.out.with_suffix(".svg").write_text(drawn(history, points, each, asked.on_the_way), encoding="utf-8")
+    record = as_markdown(asked, model, points, averages, finished, each)
     asked.out.write_text(record, encoding="utf-8")
     print(record)
 
@@ -90,18 +90,15 @@ def restore(model: Model, checkpoint: Path, width: float) -> None:
 
 
 def measured(
-    model: Model, checkpoint: Path, network: FashionFeatures, real: Array, asked: argparse.Namespace
-) -> Point:  # fmt: skip
-    """All averages of one checkpoint, as the model samples by default."""
-    distances = {}
-    for width in load_config(asked.run / NAME).training.ema:
-        restore(model, checkpoint, width)
-        made = model.sample(asked.on_the_way, label="all", seed=asked.seed, batch=BATCH)
-        ours = network.features(as_stored(model, made.data))
-        distances[width] = float(Frechet().measure(real, ours, np.ones((1, len(ours))))[0])
-    point = Point(seen=int(checkpoint.stem), distances=distances)
-    print(point, flush=True)
-    return point
+    model: Model, checkpoint: Path, width: float, network: FashionFeatures, real: Array, asked: argparse.Namespace
+) -> float:  # fmt: skip
+    """The Fréchet distance of one average of one checkpoint, from few samples in few steps."""
+    restore(model, checkpoint, width)
+    made = model.sample(asked.on_the_way, label="all", seed=asked.seed, batch=BATCH, steps=STEPS, guidance=GUIDANCE)
+    ours = network.features(as_stored(model, made.data))
+    distance = float(Frechet().measure(real, ours, np.ones((1, len(ours))))[0])
+    print(checkpoint.stem, width, distance, flush=True)
+    return distance
 
 
 def final(
@@ -110,7 +107,7 @@ def final(
     """Both distances of the finished model, to the data that it was trained on."""
     made = model.sample(asked.n, label="all", seed=asked.seed, batch=BATCH, guidance=guidance)
     ours = network.features(as_stored(model, made.data))
-    found = {"frechet": Frechet()(real, ours), "kernel": Kernel(resamples=20)(real, ours[: len(ours) // 2])}
+    found = {"frechet": Frechet()(real, ours), "kernel": Kernel(resamples=20)(real[:KERNEL], ours[:KERNEL])}
     print(guidance, found, flush=True)
     return found
 
@@ -120,11 +117,10 @@ def as_stored(model: Model, x: Tensor) -> Tensor:
     return model.modality.decode(model.modality.encode(x))
 
 
-def drawn(history: History, points: list[Point], average: float, each: float, n: int) -> str:
+def drawn(history: History, points: dict[int, float], each: float, n: int) -> str:
     """Loss and distance against minutes of cost, one chart below the other."""
     minutes = each / 60
-    cost = np.array([minutes * point.seen for point in points])
-    distance = np.array([point.distances[average] for point in points])
+    cost, distance = minutes * np.array(list(points)), np.array(list(points.values()))
     samples, loss = history.column("train", "samples"), history.column("train", "loss")
     later = samples > samples.max() / 100  # the first steep fall would flatten the rest
     charts = {
@@ -144,32 +140,29 @@ def drawn(history: History, points: list[Point], average: float, each: float, n:
 
 
 def as_markdown(
-    asked: argparse.Namespace, model: Model, points: list[Point], average: float, finished: dict[float, dict[str, Result]],
-    each: float,
+    asked: argparse.Namespace, model: Model, points: dict[int, float], averages: dict[float, float],
+    finished: dict[float, dict[str, Result]], each: float,
 ) -> str:  # fmt: skip
-    widths, seen = list(points[-1].distances), points[-1].seen
+    seen, best = max(points), min(averages, key=lambda width: averages[width])
     parameters = sum(parameter.numel() for parameter in model.denoiser.parameters())
+    others = ", ".join(f"{width:g}: {distance:.2f}" for width, distance in averages.items())
     return "\n".join([
         "# Fashion-MNIST, class-conditional",
         "",
         f"{seen:,} samples at {1 / each:.0f} a second (median of the log): a cost of {seen * each / 60:.1f} minutes. "
-        f"{parameters / 1e6:.2f}M parameters; weights averaged over {average:g} of the run.",
+        f"{parameters / 1e6:.2f}M parameters; weights averaged over {best:g} of the run.",
         "",
-        f"The finished model, {asked.n:,} samples, to the 60,000 pictures trained on:",
+        f"The finished model, {asked.n:,} samples in {model.sampling()['steps']} steps, to the 60,000 pictures trained on:",
         "",
         "| guidance | Fréchet distance | 95% interval | real against real | kernel distance | 95% interval | floor |",
         "| --- | --- | --- | --- | --- | --- | --- |",
         *(f"| {weight:g} | {told(found['frechet'])} | {told(found['kernel'])} |" for weight, found in finished.items()),
         "",
-        f"On the way, {asked.on_the_way:,} samples, guidance {model.sampling()['guidance']:g}, for each average:",
+        f"On the way, {asked.on_the_way:,} samples, {STEPS} steps, guidance {GUIDANCE:g}. Averages at the end: {others}.",
         "",
-        "| samples seen | minutes of cost | " + " | ".join(f"average {width:g}" for width in widths) + " |",
-        "| --- | --- | " + " | ".join("---" for _ in widths) + " |",
-        *(
-            f"| {point.seen:,} | {point.seen * each / 60:.1f} | "
-            + " | ".join(f"{point.distances[width]:.2f}" for width in widths) + " |"
-            for point in points
-        ),
+        "| samples seen | minutes of cost | Fréchet distance |",
+        "| --- | --- | --- |",
+        *(f"| {count:,} | {count * each / 60:.1f} | {distance:.2f} |" for count, distance in points.items()),
         "",
         f"![Loss and distance against cost]({asked.out.with_suffix('.svg').name})",
         "",
