@@ -34,9 +34,9 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         tokens = x.flatten(1, -2)
         query_key = self._heads(self.query_key(tokens), 2 * self.heads)
-        query_key = layer_norm(query_key, query_key.shape[-1:], eps=1e-6)
+        query_key = layer_norm(query_key, query_key.shape[-1:], self.gain, eps=1e-6)
         q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
-        y = scaled_dot_product_attention(q * self.gain, k, self._heads(self.value(tokens), self.heads))
+        y = scaled_dot_product_attention(q, k, self._heads(self.value(tokens), self.heads))
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
 
