@@ -137,6 +137,7 @@ def fetch(
     Examples:
       pellucid data fetch digits
       pellucid data fetch fashion-mnist --out data/fashion
+      pellucid data fetch photographs
     """
     recipe = recipes[name.replace("-", "_").lower()]()
     folder = out or Path(name)
@@ -149,7 +150,7 @@ def fetch(
     lines = {
         "fetched": recipe.title, "folder": f"{folder}{os.sep}", "credit": recipe.credit,
         "licence": f"{recipe.licence.splitlines()[0]}, in {folder / 'README.md'}",
-        "more": f"pellucid train {quote(str(folder))} --out run --minutes 10",
+        "more": f"pellucid train {quote(str(folder / recipe.part))} --out run --minutes 10",
     }  # fmt: skip
     facts = {"title": recipe.title, "origin": recipe.origin, "credit": recipe.credit, "licence": recipe.licence}
     result(lines, {"out": folder, **facts}, json, quiet)

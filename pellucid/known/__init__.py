@@ -5,6 +5,7 @@ from pellucid.core.registry import Registry
 recipes = Registry("data recipe", __name__, {
     "digits": "digits.Digits",
     "fashion_mnist": "fashion_mnist.FashionMNIST",
+    "photographs": "photographs.Photographs",
 })
 
 __getattr__, __dir__, __all__ = recipes.module_interface()

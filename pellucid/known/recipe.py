@@ -21,12 +21,14 @@ class Recipe(ABC):
         origin: where it comes from, an address.
         credit: whom to cite.
         licence: its terms, in full or by name and address.
+        part: the folder in it to train on, "" for all of it.
     """
 
     title: ClassVar[str]
     origin: ClassVar[str]
     credit: ClassVar[str]
     licence: ClassVar[str]
+    part: ClassVar[str] = ""
 
     @abstractmethod
     def write(self, folder: Path, progress: Progress) -> None:
