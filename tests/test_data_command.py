@@ -21,7 +21,7 @@ from pellucid.cli import main
 from pellucid.data.pack import Pack
 from pellucid.evaluation.contents import duplicates, write_examples
 from pellucid.evaluation.shapes import shapes
-from pellucid.known import fashion_mnist
+from pellucid.known import fashion_mnist, photographs
 from pellucid.modalities.image import Image as Pictures
 from pellucid.training.config import parse_config
 from pellucid.training.prepare import prepare
@@ -178,6 +178,16 @@ def test_digits_are_scikit_learns(call: Call) -> None:
     about = Path("digits/README.md").read_text()
     assert "Alpaydin" in about
     assert "creativecommons.org/licenses/by/4.0" in about
+
+
+def test_the_part_to_train_on_is_told(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set with a held-out part is not trained on as a whole."""
+    monkeypatch.setattr(photographs, "WALLPAPERS", ())
+    monkeypatch.setattr(photographs, "PACKAGES", ())
+    code, out, _ = call("fetch photographs")
+    assert code == 0
+    assert "pellucid train photographs/train --out" in out
+    assert "photographs/README.md" in out
 
 
 @pytest.fixture
