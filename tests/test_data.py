@@ -217,8 +217,17 @@ def test_reuse_in_training(tmp_path: Path) -> None:
     for size in ("8", "[16, 8]"):
         with pytest.raises(ConfigError, match=r"samples of shape \(1, 8, 16\), which data.size"):
             prepared(tmp_path / "pack", f"data.size={size}")
-    (tmp_path / "x.npy").unlink()
-    assert prepared(tmp_path / "x.npy", "data.size=16").shape == (1, 8, 16)
+
+
+def test_a_mistyped_path_is_no_pack(tmp_path: Path) -> None:
+    """What was packed before serves in the place of a source that is gone only to the run that trained on it."""
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (9, 8, 8), dtype=np.uint8))
+    right, wrong = (apply_settings(RunConfig(), [f"data.path={tmp_path / name}"]) for name in ("x.npy", "y.npy"))
+    made = prepare(right, tmp_path / "pack").pack
+    with pytest.raises(DataError, match=r"There is no '.*y\.npy'\. Did you mean '.*x\.npy'"):
+        prepare(wrong, tmp_path / "pack")
+    assert Pack.open(tmp_path / "pack").content == made.content
+    assert prepare(wrong, tmp_path / "pack", started=True).pack.content == made.content
 
 
 def test_memory_does_not_grow(tmp_path: Path) -> None:

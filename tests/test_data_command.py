@@ -150,6 +150,7 @@ REFUSED = [
     ("show nowhere", "There is no 'nowhere'"), ("show photos --out x.gif", "no such format as '.gif'"),
     ("show photos --size 0", "data.size: expected"), ("pack photos", "Missing option '--out'"),
     ("pack photos --out photos/p", "inside the data"), ("pack packed --out q", "is a pack already"),
+    ("pack nowhere --out packed", "There is no 'nowhere'"),
     ("fetch digitz", "did you mean 'digits'"), ("fetch digits --out photos", "is there already"),
     ("shwo photos", "No such command 'shwo'"), ("show empty", "holds no picture"),
 ]  # fmt: skip

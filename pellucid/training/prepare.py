@@ -39,7 +39,8 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
     """Read and pack `config.data` into `folder`, or open the pack that is there and still current.
 
     Arguments:
-        started: a run has trained on the pack that is there, which is then not given up for other data.
+        started: a run has trained on the pack that is there, which is then not given up for other data, and serves when
+            the source is gone.
         watch: passes on the records while they are read, and may count them.
 
     Raises:
@@ -70,7 +71,7 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
     settings = config.data.model_dump(mode="json", include={"size", "channels"})
     there = _there(folder, settings)
     exists = path.exists() or is_remote(path)
-    if there is not None and not exists:
+    if there is not None and started and not exists:
         return there  # the source is gone, what was packed of it is not
     marks = fingerprint(modality.files(path)) if exists else ""
     current = Pack.current(folder, settings, marks)
