@@ -101,6 +101,16 @@ def test_show_draws_a_row_for_each_label(call: Call, photos: Path) -> None:
     assert dark[1] < 0.1
 
 
+def test_rows_are_whole_with_many_labels(call: Call) -> None:
+    """Of 14 labels 12 are shown; the last, which is, has two samples, so every row has two: the sheet is narrow."""
+    for label in range(14):
+        for index in range(2 if label == 13 else 5):
+            save(Path(f"many/{label:02d}/{index}.png"), random_bytes(8, 8) + np.uint8(index + 7 * label))
+    assert call("show many --out sheet.png")[0] == 0
+    width, height = Image.open("sheet.png").size
+    assert width < height / 5
+
+
 def test_show_writes_a_page(call: Call, photos: Path) -> None:
     """With the same facts, and nothing that reaches for a network."""
     (photos / "<b>").mkdir()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -72,14 +72,15 @@ def duplicates(pack: Pack) -> int:
 def _rows(pack: Pack) -> Iterator[NDArray[np.int64]]:
     """Ids for each row of a sheet: of one label, as many as all of them have; or just spread over the data."""
     labels = np.asarray(pack.labels)
-    counts = list(islice((count for count in pack.label_counts().values() if count), ROWS))
-    if len(counts) < 2 or (labels < 0).any():
+    shown = _spread(np.unique(labels), ROWS)
+    if len(shown) < 2 or (labels < 0).any():
         wide = min(COLUMNS, int(np.ceil(np.sqrt(len(pack)))))
         ids = _spread(np.arange(len(pack)), min(wide * wide, len(pack)))
         yield from (ids[i : i + wide] for i in range(0, len(ids), wide))
         return
-    for label in _spread(np.unique(labels), ROWS):
-        yield _spread(np.flatnonzero(labels == label), min(COLUMNS, *counts))
+    rows = [np.flatnonzero(labels == label) for label in shown]
+    for row in rows:
+        yield _spread(row, min(COLUMNS, *map(len, rows)))
 
 
 def _spread(values: NDArray[np.int64], most: int) -> NDArray[np.int64]:
