@@ -39,10 +39,14 @@ class Photographs(Recipe):
     title: ClassVar[str] = "Photographs: patches of 64 x 64 pixels in colour, from 37 wallpapers of Debian"
     origin: ClassVar[str] = "https://packages.debian.org/"
     credit: ClassVar[str] = (
-        f"{len({wallpaper.author for wallpaper in WALLPAPERS})} photographers, each named in README.md; scaled and cut into "
-        "patches, otherwise as in Debian's packages."
+        f"{len({wallpaper.author for wallpaper in WALLPAPERS})} photographers and groups, each named in README.md; scaled "
+        "and cut into patches, otherwise as in Debian's packages. What is in held-out/ comes from other photographs than what "
+        "is in train/, and is for measuring only."
     )
-    licence: ClassVar[str] = f"Free licences (Creative Commons, GPL, LGPL), one for each photograph\n\n{_credits()}"
+    licence: ClassVar[str] = (
+        f"Free licences (Creative Commons, GPL, LGPL), one for each photograph\n\n{_credits()}\n\n"
+        f"The packages' own copyright files are in {COPYRIGHT}/."
+    )
     part: ClassVar[str] = TRAIN
 
     def write(self, folder: Path, progress: Progress) -> None:
