@@ -33,7 +33,7 @@ from pellucid.training.config import NAME, load_config
 from pellucid.training.state import checkpoints
 
 BATCH = 250
-STEPS, GUIDANCE = 12, 1.25
+STEPS, GUIDANCE = 12, 1.0
 """Of what is measured on the way."""
 KERNEL = 5000
 """Samples, and real ones, for the kernel distance, whose cost grows with their square."""
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("run", type=Path)
     parser.add_argument("-n", type=int, default=10_000, help="samples of the finished model")
     parser.add_argument("--on-the-way", type=int, default=2000, help="samples at each checkpoint")
-    parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.25], help="of the finished model")
+    parser.add_argument("--guidance", type=float, nargs="+", default=[1.25, 1.0], help="of the finished model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("records/fashion-mnist.md"))
     asked = parser.parse_args()
