@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.optim import Optimizer
@@ -15,6 +14,7 @@ from pellucid.losses.denoising import DenoisingLoss
 from pellucid.model.files import write_tensors
 from pellucid.training.ema import PowerEMA
 from pellucid.training.plan import Plan
+from pellucid.training.slots import named_slots, restore_slots
 
 FORMAT = "pellucid-checkpoint-1"
 
@@ -37,8 +37,7 @@ class TrainingState:
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name."""
         named = {f"weights.{name}": value for name, value in self.loss.state_dict().items()}
-        for index, slots in self.optimiser.state_dict()["state"].items():
-            named |= {f"optimiser.{index}.{slot}": torch.as_tensor(value) for slot, value in slots.items()}
+        named |= {f"optimiser.{name}": value for name, value in named_slots(self.optimiser).items()}
         for average in self.averages:
             named |= {f"ema.{average.width}.{name}": value for name, value in average.average.items()}
         return named
@@ -67,12 +66,7 @@ class TrainingState:
                 "with, or start a new run in another folder"
             )
         self.loss.load_state_dict(_under(tensors, "weights."))
-        slots: dict[int, dict[str, Tensor]] = {}
-        for name, value in _under(tensors, "optimiser.").items():
-            index, _, slot = name.partition(".")
-            slots.setdefault(int(index), {})[slot] = value
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict({"state": slots, "param_groups": groups})
+        restore_slots(self.optimiser, _under(tensors, "optimiser."))
         for average in self.averages:
             average.average = {
                 name: value.to(average.average[name].device)
