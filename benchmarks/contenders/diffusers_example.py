@@ -63,8 +63,9 @@ class DiffusersExample(Peer):
 
         super().__init__(network, pictures, samples, folder)
         noising: Any = DDPMScheduler
+        sampling: Any = DDIMScheduler
         self.noising = noising(**SCHEDULE)
-        self.sampler: Any = DDIMScheduler.from_config(self.noising.config)
+        self.sampler = sampling.from_config(self.noising.config)
         network.tell(self.noising.alphas_cumprod)
         self.parameters = list(network.parameters())
         self.optimiser = torch.optim.AdamW(self.parameters, lr=LEARNING_RATE, **ADAM)
