@@ -107,8 +107,8 @@ def test_rows_are_whole_with_many_labels(call: Call) -> None:
         for index in range(2 if label == 13 else 5):
             save(Path(f"many/{label:02d}/{index}.png"), random_bytes(8, 8) + np.uint8(index + 7 * label))
     assert call("show many --out sheet.png")[0] == 0
-    width, height = Image.open("sheet.png").size
-    assert width < height / 5
+    with Image.open("sheet.png") as sheet:
+        assert sheet.width < sheet.height / 5
 
 
 def test_show_writes_a_page(call: Call, photos: Path) -> None:

@@ -97,6 +97,7 @@ def share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     monkeypatch.setattr(photographs, "WALLPAPERS", SOME)
     monkeypatch.setattr(photographs, "PACKAGES", tuple(wallpaper.package for wallpaper in SOME))
     monkeypatch.setattr(photographs, "SHARE", folder)
+    monkeypatch.setattr("pellucid.known.patches.COUNT", 20)
     return folder
 
 

@@ -39,9 +39,9 @@ class Photographs(Recipe):
     title: ClassVar[str] = "Photographs: patches of 64 x 64 pixels in colour, from 37 wallpapers of Debian"
     origin: ClassVar[str] = "https://packages.debian.org/"
     credit: ClassVar[str] = (
-        f"{len({wallpaper.author for wallpaper in WALLPAPERS})} photographers and groups, each named in README.md; scaled "
-        "and cut into patches, otherwise as in Debian's packages. What is in held-out/ comes from other photographs than what "
-        "is in train/, and is for measuring only."
+        f"{len({wallpaper.author for wallpaper in WALLPAPERS})} photographers and groups, each named in README.md; "
+        "scaled and cut into patches, otherwise as in Debian's packages. What is in held-out/ comes from other "
+        "photographs than what is in train/, and is for measuring only."
     )
     licence: ClassVar[str] = (
         f"Free licences (Creative Commons, GPL, LGPL), one for each photograph\n\n{_credits()}\n\n"
