@@ -52,6 +52,7 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=10_000, help="samples of the finished model")
     parser.add_argument("--on-the-way", type=int, default=2000, help="samples at each checkpoint")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.25, 1.0], help="of the finished model")
+    parser.add_argument("--steps", type=int, default=15, help="of the finished model")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--out", type=Path, default=Path("records/fashion-mnist.md"))
     asked = parser.parse_args()
@@ -105,7 +106,7 @@ def final(
     model: Model, network: FashionFeatures, real: Array, asked: argparse.Namespace, guidance: float
 ) -> dict[str, Result]:  # fmt: skip
     """Both distances of the finished model, to the data that it was trained on."""
-    made = model.sample(asked.n, label="all", seed=asked.seed, batch=BATCH, guidance=guidance)
+    made = model.sample(asked.n, label="all", seed=asked.seed, batch=BATCH, steps=asked.steps, guidance=guidance)
     ours = network.features(as_stored(model, made.data))
     found = {"frechet": Frechet()(real, ours), "kernel": Kernel(resamples=20)(real[:KERNEL], ours[:KERNEL])}
     print(guidance, found, flush=True)
@@ -152,7 +153,7 @@ def as_markdown(
         f"{seen:,} samples at {1 / each:.0f} a second (median of the log): a cost of {seen * each / 60:.1f} minutes. "
         f"{parameters / 1e6:.2f}M parameters; weights averaged over {best:g} of the run.",
         "",
-        f"The finished model, {asked.n:,} samples in {model.sampling()['steps']} steps, to the 60,000 pictures trained on:",
+        f"The finished model, {asked.n:,} samples in {asked.steps} steps, to the 60,000 pictures trained on:",
         "",
         "| guidance | Fréchet distance | 95% interval | real against real | kernel distance | 95% interval | floor |",
         "| --- | --- | --- | --- | --- | --- | --- |",
