@@ -16,6 +16,7 @@ from pellucid.networks.attention import SelfAttention
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.grid import cell_means, crop, depth_to_space, halving, pad, patch_for, space_to_depth
 from pellucid.networks.initialise import initialise
+from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Modulated
 from pellucid.networks.network import Network
 from pellucid.networks.rotary import Rotary
@@ -291,6 +292,23 @@ def test_attention_sees_relative_positions_only(grid: tuple[int, ...], rank: int
         shifted = logits.narrow(axis, 0, n - 1).narrow(rank + axis, 1, n - 1)
         assert (shifted - early).abs().max() > 1e-2
     torch.testing.assert_close(rotary(q, grid).norm(dim=-1), q.norm(dim=-1), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5,), (3, 5), (0, 5), (2, 7, 5), (2, 3, 4, 5)])
+@pytest.mark.parametrize("bias", [False, True])
+def test_linear_layers_equal_torchs(shape: tuple[int, ...], bias: bool) -> None:
+    """In value and in every gradient, in the precision of each type."""
+    for dtype, tolerance in ((torch.float32, 1e-5), (torch.float64, 1e-12)):
+        ours, theirs = Linear(5, 4, bias=bias).to(dtype), nn.Linear(5, 4, bias=bias).to(dtype)
+        theirs.load_state_dict(ours.state_dict())
+        x = normal("x", max(1, shape[0]), *shape[1:])[: shape[0]].to(dtype)
+        inputs = [x.clone().requires_grad_() for _ in range(2)]
+        outputs = [layer(x) for layer, x in zip((ours, theirs), inputs, strict=True)]
+        for y in outputs:
+            (y * normal("y", y.shape[-1]).to(dtype)).sum().backward()
+        found = [[y, x.grad, *(p.grad for p in layer.parameters())]
+                 for layer, y, x in zip((ours, theirs), outputs, inputs, strict=True)]
+        torch.testing.assert_close(*found, rtol=0, atol=tolerance)
 
 
 def test_attention_has_no_favourite_corner() -> None:

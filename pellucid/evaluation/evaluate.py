@@ -72,11 +72,12 @@ def evaluate(
         asked, truth = (samples.labels, source.labels(ids)) if judged else (None, None)
         found = quality(ours, theirs, network, asked=asked, truth=truth, seed=seed)
         near, found["closeness"] = _closeness(source, samples, seed)
+        trained_on = source.pack.content == model.card.get("data")
         return Evaluation(
             metrics=found, features=registry.name_of(network), n=n, n_real=len(ids), samples=samples, nearest=near,
-            closest=Closest.of(samples.data, source, near), trained_on=source.pack.content == model.card.get("data"),
+            closest=Closest.of(samples.data, source, near), trained_on=trained_on,
             accuracy=found["agreement"].floor if judged else network.accuracy, settings=model.sampling(**sampling),
-            notes=tuple(_notes(n, len(ids), ours.shape[1])), seconds=perf_counter() - start,
+            notes=tuple(_notes(n, len(ids), ours.shape[1], trained_on)), seconds=perf_counter() - start,
         )  # fmt: skip
 
 
@@ -89,7 +90,9 @@ def _closeness(source: Source, samples: Samples, seed: int) -> tuple[Nearest, Re
     return near, shares["closeness"](near.scores, real.scores)
 
 
-def _notes(n: int, n_real: int, width: int) -> Iterator[str]:
+def _notes(n: int, n_real: int, width: int, trained_on: bool) -> Iterator[str]:
+    if not trained_on:
+        yield "this is not the data that the model was trained on, so closeness to it tells nothing about copies of that"
     if min(n, n_real // 2) <= width:
         yield (
             f"{n:,} samples and {n_real:,} real ones are few for {width} features: the Fréchet distance says little, even "

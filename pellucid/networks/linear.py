@@ -10,11 +10,12 @@ class Linear(nn.Linear):
 
     On CPUs in float32 it is computed as a convolution over grids of one position. That is the same product, done by
     oneDNN instead of the BLAS that torch was built with: forward and backward together took 0.7 to 0.95 of the time on an
-    AMD CPU, for which MKL has no kernels of its own (LOG.md, 2026-11-24).
+    AMD CPU, for which MKL has no kernels of its own (LOG.md, 2026-11-25).
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or x.dtype != torch.float32 or torch.compiler.is_exporting():
+        few = x.ndim == 1 or not len(x)  # no batch to make a convolution's batch of
+        if few or x.device.type != "cpu" or x.dtype != torch.float32 or torch.compiler.is_exporting():
             return super().forward(x)
         pixels = x.reshape(len(x), -1, 1, self.in_features).movedim(-1, 1)  # no copy: this is torch's channels_last
         y = conv2d(pixels, self.weight[:, :, None, None], self.bias)

@@ -54,7 +54,7 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
     except KeyboardInterrupt:
         tell("quality", f"not measured: interrupted. {by_hand}")
     except Exception as error:
-        tell("quality", f"not measured: {error}")
+        tell("quality", f"not measured: {str(error) or type(error).__name__}")
 
 
 def run_data(run: Path) -> Path:
