@@ -327,7 +327,7 @@ def test_labels_matter_and_their_absence_is_a_label(name: str) -> None:
     ask = lambda index: denoiser.predict(x_t, t, {"label": torch.tensor([index])})  # noqa: E731
     with torch.no_grad():
         for one, other in itertools.combinations(range(4), 2):
-            assert float((ask(one) - ask(other)).abs().max()) > 1e-3
+            assert float((ask(one) - ask(other)).abs().max()) > 1e-4  # in float64: a billion times what rounding does
         null = denoiser.null({"label": torch.tensor([1])})
         for nothing in (denoiser.predict(x_t, t), denoiser.predict(x_t, t, {}), denoiser.predict(x_t, t, null), ask(-1)):
             assert torch.equal(nothing, ask(3))
