@@ -289,7 +289,7 @@ def trained(name: str, **settings: Any) -> tuple[Regression, tuple[int, ...]]:
     label = Label(names=["ape", "bee", "cat"], width=network.embedding_width)
     denoiser = Regression(process=Gaussian(schedule=Rectified()), network=network, conditioners={"label": label}, **settings)
     for key, parameter in denoiser.double().named_parameters():
-        nn.init.normal_(parameter, 0, 0.2, generator=torch.Generator().manual_seed(sum(key.encode())))
+        nn.init.normal_(parameter, 0, 0.3, generator=torch.Generator().manual_seed(sum(key.encode())))
     return denoiser.eval(), shape
 
 
@@ -327,7 +327,7 @@ def test_labels_matter_and_their_absence_is_a_label(name: str) -> None:
     ask = lambda index: denoiser.predict(x_t, t, {"label": torch.tensor([index])})  # noqa: E731
     with torch.no_grad():
         for one, other in itertools.combinations(range(4), 2):
-            assert float((ask(one) - ask(other)).abs().max()) > 1e-4  # in float64: a billion times what rounding does
+            assert float((ask(one) - ask(other)).abs().max()) > 1e-3
         null = denoiser.null({"label": torch.tensor([1])})
         for nothing in (denoiser.predict(x_t, t), denoiser.predict(x_t, t, {}), denoiser.predict(x_t, t, null), ask(-1)):
             assert torch.equal(nothing, ask(3))

@@ -9,7 +9,7 @@ class Linear(nn.Linear):
     """y = W x + b over the last axis: (..., in_features) -> (..., out_features).
 
     On CPUs in float32 it is computed as a convolution over grids of one position. That is the same product, done by
-    oneDNN instead of the BLAS that torch was built with: forward and backward together took 0.7 to 0.95 of the time on an
+    oneDNN instead of the BLAS that torch was built with: forward and backward together took 0.74 to 0.95 of the time on an
     AMD CPU, for which MKL has no kernels of its own (LOG.md, 2026-11-25).
     """
 
