@@ -1,5 +1,6 @@
 """Archives and shards: the pictures and labels of a plain folder, read in place, in bounded memory."""
 
+import gc
 import io
 import json
 import tarfile
@@ -151,7 +152,12 @@ def test_of_a_cut_archive_the_beginning_is_read(tmp_path: Path, suffix: str) -> 
 
 
 def peak(path: Path) -> int:
-    """Bytes of Python's memory at most, while reading."""
+    """Bytes of Python's memory at most, while reading; the least of three, for other tests' leftovers count too."""
+    return min(_peak(path) for _ in range(3))
+
+
+def _peak(path: Path) -> int:
+    gc.collect()
     tracemalloc.start()
     try:
         read(path)
