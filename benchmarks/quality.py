@@ -87,7 +87,7 @@ def restore(model: Model, checkpoint: Path, width: float) -> None:
     prefix = f"ema.{width}."
     with safe_open(checkpoint, framework="pt") as file:
         names = [name for name in file.keys() if name.startswith(prefix)]  # noqa: SIM118
-        model.load_tensors({f"denoiser.{name.removeprefix(prefix)}": file.get_tensor(name) for name in names})
+        model.denoiser.load_state_dict({name.removeprefix(prefix): file.get_tensor(name) for name in names})
 
 
 def measured(

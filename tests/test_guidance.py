@@ -17,6 +17,7 @@ from pellucid.guidance import guidances
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier import Classifier
 from pellucid.guidance.classifier_free import ClassifierFree
+from pellucid.guidance.interval import Interval
 from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.runge_kutta import Heun
 from pellucid.schedules.cosine import Cosine
@@ -188,7 +189,7 @@ def test_interval_limits_guidance_to_its_noise_levels(schedule: Schedule) -> Non
     log_snr = schedule.log_snr(t)
     low, high = (float(v) for v in log_snr.sort().values[[20, 40]])
     strong = Labelled(schedule)
-    limited, always = ClassifierFree(strong, 3.0, low=low, high=high), ClassifierFree(strong, 3.0)
+    limited, always = ClassifierFree(strong, 3.0, interval=Interval(low=low, high=high)), ClassifierFree(strong, 3.0)
     inside = (log_snr >= low) & (log_snr <= high)
     assert int(inside.sum()) == 21
     found, plain = limited(x_t, t, cond).mean, strong(x_t, t, cond).mean
@@ -202,7 +203,7 @@ def test_calls_follow_the_interval() -> None:
     schedule = SCHEDULES["edm"]
     strong = Labelled(schedule)
     low, high = (float(schedule.log_snr(torch.tensor(v, dtype=torch.float64))) for v in (0.5, 0.25))
-    guided = ClassifierFree(strong, 3.0, low=low, high=high)
+    guided = ClassifierFree(strong, 3.0, interval=Interval(low=low, high=high))
     x_t, _, cond = batch(schedule, 4)
     for time, calls in ((0.24, 1), (0.25, 2), (0.3, 2), (0.5, 2), (0.51, 1), (1.0, 1)):
         strong.asked = 0
@@ -214,7 +215,7 @@ def test_a_sampler_counts_the_calls_of_guidance() -> None:
     """Over a whole trajectory the sampler reports the calls that were made, where guidance is on for a part of it."""
     schedule = SCHEDULES["edm"]
     strong = Labelled(schedule)
-    guided = ClassifierFree(strong, 2.0, low=-2.0, high=2.0)
+    guided = ClassifierFree(strong, 2.0, interval=Interval(low=-2.0, high=2.0))
     x_1, _, cond = batch(schedule, 4)
     counts: list[int] = []
     grid = torch.linspace(1, 0, 9, dtype=torch.float64) ** 3

@@ -229,10 +229,19 @@ def test_only_the_weighted_loss_is_trained_on() -> None:
 
 # --- times
 
+
+def mode_cdf(t: Any, scale: float) -> Any:
+    """Of f(u) = 1 - u - s (cos^2(π u / 2) - 1 + u), u uniform, as Esser et al. 2024 write it: f falls, so it is 1 - u."""
+    u = np.linspace(0, 1, 200_001)
+    return 1 - np.interp(t, (1 - u - scale * (np.cos(np.pi * u / 2) ** 2 - 1 + u))[::-1], u[::-1])
+
+
 CDFS: list[tuple[str, dict[str, float], Schedule, Any]] = [
     ("uniform", {}, Linear(), lambda t: t),
     ("logit_normal", {}, Rectified(), lambda t: stats.norm.cdf(np.log(t / (1 - t)))),
     ("logit_normal", {"mean": -0.5, "std": 0.7}, Linear(), lambda t: stats.norm.cdf(np.log(t / (1 - t)), -0.5, 0.7)),
+    ("mode", {}, Cosine(), lambda t: mode_cdf(t, 0.8)),
+    ("mode", {"scale": -0.9}, Rectified(), lambda t: mode_cdf(t, -0.9)),
     ("log_normal", {}, EDM(), lambda t: stats.lognorm.cdf(80 * t, 1.2, scale=math.exp(-1.2))),
     ("log_normal", {"mean": 0.4, "std": 1.7}, Rectified(), lambda t: stats.norm.cdf(np.log(t / (1 - t)), 0.4, 1.7)),
     ("log_normal", {"std": 0.5}, Cosine(offset=0.0), lambda t: stats.norm.cdf(np.log(np.tan(np.pi * t / 2)), -1.2, 0.5)),
@@ -302,6 +311,16 @@ def test_groups_of_no_size_are_refused(name: str, stratify: int) -> None:
     """A group has 1 to 65,536 members."""
     with pytest.raises(ConfigError, match=f"stratify = {stratify}|stratify = 1e[+]06"):
         build(TIMES, {"name": name, "stratify": stratify})
+
+
+def test_the_mode_distribution_reaches_the_ends() -> None:
+    """A share of about 0.001 / (1 + scale) within 0.001 of either end; too strong a scale would not be a distribution."""
+    t = build(TIMES, {"name": "mode", "stratify": 1}).draw(0, np.arange(400_000), Linear())
+    for share in (float((t < 0.001).double().mean()), float((t > 0.999).double().mean())):
+        assert share == pytest.approx(0.001 / 1.8, rel=0.25)
+    for scale in (-1.1, 1.8, math.nan):
+        with pytest.raises(ConfigError, match=r"scale = .* is out of range"):
+            build(TIMES, {"name": "mode", "scale": scale})
 
 
 @pytest.mark.parametrize("name", ["logit_normal", "log_normal"])

@@ -36,7 +36,7 @@ SEED = 20261124
 SAMPLES = 1600
 SETTINGS = [
     "network.channels=[8,16]", "training.batch=16", "training.log_samples=16", "training.checkpoint_samples=160",
-    "training.warmup=320",
+    "training.warmup=320", "training.weak=0.3",
 ]  # fmt: skip
 QUICK = ("network.name=mlp", "network.width=16", "network.depth=2", "training.batch=16", "training.checkpoint_samples=64",
          "training.samples=320", "training.warmup=64", "training.log_samples=16")  # fmt: skip

@@ -5,7 +5,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
-from pellucid.denoisers.preconditioning import LOG_SNR_LIMIT
+from pellucid.denoisers.preconditioning import CLEANEST, NOISIEST
 from pellucid.networks.network import Network
 
 PEERS_STEPS = 1000.0
@@ -32,7 +32,7 @@ class Stepwise(nn.Module):
     def tell(self, alphas_cumprod: Tensor) -> None:
         """The peer's table, alpha_k^2."""
         squares = alphas_cumprod.double()
-        log_snr = (squares.log() - torch.log1p(-squares)).clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT)
+        log_snr = (squares.log() - torch.log1p(-squares)).clamp(NOISIEST, CLEANEST)
         self.levels = -log_snr / 8
 
     def forward(self, x: Tensor, steps: Tensor, x_self_cond: Tensor | None = None) -> Tensor:  # noqa: ARG002

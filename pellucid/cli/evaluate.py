@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
-from pellucid.cli.sample import Batch, Guidance, Sampler, Steps
+from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.evaluation import features as networks
 
@@ -36,6 +36,7 @@ def evaluate(
     sampler: Sampler = None,
     steps: Steps = None,
     guidance: Guidance = None,
+    against: Against = None,
     batch: Batch = 64,
     seed: Seed = None,
     device: Device = "auto",
@@ -69,6 +70,7 @@ def evaluate(
             found.append(measure(
                 loaded, data or run_data(model), n=n, features=features, weights=weights, seed=(seed or 0) + each,
                 batch=batch, progress=tell, sampler=sampler, steps=steps, guidance=guidance,
+                against=against,
             ))  # fmt: skip
     if out is not None:
         found[0].save(out)

@@ -34,7 +34,12 @@ Guidance = Annotated[float | None, typer.Option(metavar="W", help="How strongly 
 Interval = Annotated[
     tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="log-SNR between which guidance acts.")
 ]
-Grid = Annotated[str | None, typer.Option(metavar="NAME", help=f"Where the steps lie: {', '.join(grids)}.")]
+Against = Annotated[
+    str | None, typer.Option(metavar="NAME", help="What guidance leads away from: null (no label) or weak (early weights).")
+]
+Grid = Annotated[
+    str | None, typer.Option(metavar="NAME", help=f"Where the steps lie: {', '.join(grids)}.")
+]
 Journey = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also show noise becoming data: .gif, .webp or .png.")
 ]
@@ -50,6 +55,7 @@ def sample(
     steps: Steps = None,
     guidance: Guidance = None,
     guidance_interval: Interval = None,
+    against: Against = None,
     grid: Grid = None,
     journey: Journey = None,
     batch: Batch = 64,
@@ -83,7 +89,7 @@ def sample(
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
             n, label=_wanted(loaded, label), steps=steps, guidance=guidance, guidance_interval=guidance_interval,
-            seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **parts,
+            against=against, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **parts,
         )  # fmt: skip
     if not bool(made.data.isfinite().all()):
         raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")

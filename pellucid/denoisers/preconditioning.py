@@ -1,5 +1,6 @@
 """How the noisy input and its noise level are presented to the network."""
 
+from math import log
 from typing import Literal
 
 import torch
@@ -9,8 +10,13 @@ from pellucid.schedules.schedule import Schedule
 
 Preconditioning = Literal["edm", "plain"]
 
-LOG_SNR_LIMIT = 24.0
-"""Beyond this |log-SNR| noise levels look alike in float32, and the ends of a schedule, where it is infinite, are there."""
+NOISIEST, CLEANEST = -2 * log(200), 24.0
+"""The log-SNR from which on a level is told to the network as this one; at the ends of a schedule it is infinite.
+
+Two hundred times as much noise as data is more than the tables of published models end at. From there to t = 1 lies hardly a
+sample of training, so a network that was told of such levels all the same would extrapolate, which was seen to spoil the
+first step of every sampler (LOG.md, 2026-11-25). Beyond the other end noise vanishes in float32.
+"""
 
 
 def scale_in(kind: Preconditioning, schedule: Schedule, t: Tensor, sigma_data: float) -> Tensor:
@@ -21,7 +27,7 @@ def scale_in(kind: Preconditioning, schedule: Schedule, t: Tensor, sigma_data: f
 
 
 def noise_level(kind: Preconditioning, schedule: Schedule, t: Tensor) -> Tensor:
-    """c_noise: "edm" gives log(sigma / alpha) / 4 = -log_snr / 8, "plain" gives t."""
+    """c_noise: "edm" gives log(sigma / alpha) / 4 = -log_snr / 8, within limits; "plain" gives t."""
     if kind == "plain":
         return t
-    return -schedule.log_snr(t).clamp(-LOG_SNR_LIMIT, LOG_SNR_LIMIT) / 8
+    return -schedule.log_snr(t).clamp(NOISIEST, CLEANEST) / 8

@@ -1,34 +1,45 @@
-"""Autoguidance: a good model guided by a bad version of itself. Karras et al. 2024, eq. 5."""
+"""Autoguidance: a good model guided by a bad version of itself. Karras et al. 2024 (Guiding a diffusion model), eq. 5."""
 
 from torch import Tensor
 
+from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean
+from pellucid.guidance.interval import EVERYWHERE, Interval
 
 
 class Autoguidance(Denoiser):
-    """D = D_weak + w (D_strong - D_weak).
+    """D = D_weak + w (D_strong - D_weak) within an interval of noise levels; D_strong elsewhere.
+
+    The two err in the same directions, the weak one further: a weight above 1 goes on from it past the strong one, towards
+    the truth. Both are asked for the same condition, or for none.
 
     Arguments:
         denoiser: the one to guide.
         weak: a smaller or less trained denoiser of the same process and conditions.
         guidance: w; 1 leaves the denoiser as it is.
+        interval: where guidance acts.
     """
 
-    def __init__(self, denoiser: Denoiser, weak: Denoiser, guidance: float) -> None:
+    def __init__(
+        self, denoiser: Denoiser, weak: Denoiser, guidance: float, *, interval: Interval = EVERYWHERE
+    ) -> None:  # fmt: skip
         super().__init__(denoiser.process)
-        self.denoiser, self.weak, self.guidance = denoiser, weak, guidance
+        self.denoiser, self.weak, self.guidance, self.interval = denoiser, weak, guidance, interval
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
-        strong = self.denoiser(x_t, t, cond).mean
-        if self.guidance == 1:
+        strong, weight = self.denoiser(x_t, t, cond).mean, self._weight(t)
+        if bool((weight == 1).all()):
             return Mean(strong)
         weak = self.weak(x_t, t, cond).mean
-        return Mean(weak + self.guidance * (strong - weak))
+        return Mean(weak + expand(weight, x_t).to(x_t) * (strong - weak))
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)
 
     def calls(self, t: float, conditional: bool = True) -> int:
-        weak = 0 if self.guidance == 1 else self.weak.calls(t, conditional)
+        weak = self.weak.calls(t, conditional) if bool(self._weight(t) != 1) else 0
         return self.denoiser.calls(t, conditional) + weak
+
+    def _weight(self, t: Tensor | float) -> Tensor:
+        return self.interval.weight(self.guidance, t, self.process.schedule)

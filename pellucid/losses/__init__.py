@@ -13,6 +13,7 @@ weightings = Registry("weighting", __name__, {
 times = Registry("times", __name__, {
     "uniform": "time.Uniform",
     "logit_normal": "time.LogitNormal",
+    "mode": "time.Mode",
     "log_normal": "time.LogNormal",
 })
 

@@ -1,6 +1,6 @@
 """From a configuration and the facts of the data to the parts of a model."""
 
-from math import inf, isfinite, nan
+from math import isfinite, nan
 from typing import Any
 
 from pellucid.codecs import codecs
@@ -11,7 +11,9 @@ from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
 from pellucid.denoisers.denoiser import Denoiser
+from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
+from pellucid.guidance.interval import EVERYWHERE, Interval
 from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.networks import networks
 from pellucid.networks.network import Network
@@ -24,8 +26,10 @@ from pellucid.schedules import schedules
 from pellucid.schedules.schedule import Schedule
 from pellucid.schedules.shifted import Shifted
 
-SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval")
+SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval", "against")
 """Settings of a `sampling` section."""
+AGAINST = ("null", "weak")
+"""What guidance leads away from: the same denoiser asked for nothing, or the model's own weak one."""
 STRONGEST = 1e6  # weight of guidance; what is beyond overflows
 
 
@@ -69,8 +73,8 @@ def assemble_sampler(config: Section, schedule: Schedule) -> tuple[Sampler, Grid
     return build(samplers, section(config["sampler"])), build(grids, section(config.get("grid") or schedule.grid))
 
 
-def check_sampling(config: Section, denoiser: Denoiser) -> None:
-    """Refuse a complete `sampling` section that could not be used with this denoiser."""
+def check_sampling(config: Section, denoiser: Denoiser, weak: Denoiser | None = None) -> None:
+    """Refuse a complete `sampling` section that could not be used with this denoiser and the weak one beside it."""
     for name in config:
         if name not in SAMPLING:
             raise ConfigError(f"Unknown setting '{name}' of sampling: {nearest(name, SAMPLING)}")
@@ -80,18 +84,33 @@ def check_sampling(config: Section, denoiser: Denoiser) -> None:
     sampler, grid = assemble_sampler(config, denoiser.process.schedule)
     sampler.check(denoiser)
     grid(denoiser.process.schedule, config["steps"])
-    guided(denoiser, config)
+    guided(denoiser, config, weak)
 
 
-def guided(denoiser: Denoiser, config: Section) -> Denoiser:
-    """The denoiser under the classifier-free guidance of a `sampling` section; a weight of 1 leaves it as it is."""
-    weight, interval = float(config.get("guidance", 1.0)), config.get("guidance_interval", (-inf, inf))
+def guided(denoiser: Denoiser, config: Section, weak: Denoiser | None = None) -> Denoiser:
+    """The denoiser under the guidance of a `sampling` section; a weight of 1 leaves it as it is."""
+    weight, against = float(config.get("guidance", 1.0)), config.get("against", "null")
     if not abs(weight) < STRONGEST:
         raise ConfigError(f"guidance = {weight:g}: expected a number within {STRONGEST:g}, 1 for none")
+    if against not in AGAINST:
+        raise ConfigError(f"against = {against!r}: {nearest(str(against), AGAINST)}")
+    interval = _interval(config.get("guidance_interval"))
+    if weight == 1:
+        return denoiser
+    if against == "null":
+        return ClassifierFree(denoiser, weight, interval=interval)
+    if weak is None:
+        raise ConfigError("against = 'weak': the model keeps no weak version of itself: train with training.weak=0.1")
+    return Autoguidance(denoiser, weak, weight, interval=interval)
+
+
+def _interval(limits: Any) -> Interval:
+    if limits is None:
+        return EVERYWHERE
     try:
-        low, high = map(float, interval)
+        low, high = map(float, limits)
     except (TypeError, ValueError):
         low = high = nan
     if not low < high:
-        raise ConfigError(f"guidance_interval = {interval}: expected two values of log-SNR, the lower first")
-    return denoiser if weight == 1 else ClassifierFree(denoiser, weight, low=low, high=high)
+        raise ConfigError(f"guidance_interval = {limits}: expected two values of log-SNR, the lower first")
+    return Interval(low=low, high=high)

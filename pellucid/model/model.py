@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import Any, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.codecs.codec import Codec
 from pellucid.core.config import build
@@ -38,6 +38,7 @@ class Model:
         config: what it is made of.
         facts: what its training data decided.
         card: what is known of its training: data, samples seen, loss, date.
+        weak: the denoiser as it was early in training, which autoguidance leads away from.
     """
 
     config: ModelConfig
@@ -46,6 +47,7 @@ class Model:
     codec: Codec
     modality: Modality
     card: dict[str, Any] = field(default_factory=dict)
+    weak: Denoiser | None = None
 
     @classmethod
     def create(cls, config: ModelConfig, facts: Facts, seed: int = 0) -> Self:
@@ -66,18 +68,29 @@ class Model:
         model = cls.create(config, facts)
         model.card = card
         model.load_tensors(tensors)
-        model.denoiser.to(device).eval().requires_grad_(False)
-        model.codec.to(device)
+        for part in model.parts().values():
+            part.to(device).eval().requires_grad_(False)
         return model
 
     def save(self, path: Path | str) -> None:
         """To one safetensors file, written whole or not at all."""
         write_model(path, self.config, self.facts, self.card, self.tensors())
 
+    def parts(self) -> dict[str, nn.Module]:
+        """What has weights, by the names that they begin with in the file."""
+        weak = {} if self.weak is None else {"weak": self.weak}
+        return {"denoiser": self.denoiser, "codec": self.codec, **weak}
+
     def tensors(self) -> dict[str, Tensor]:
         """All weights by the names that they have in the file."""
-        parts = {"denoiser": self.denoiser, "codec": self.codec}
-        return {f"{part}.{name}": value for part, module in parts.items() for name, value in module.state_dict().items()}
+        parts = self.parts().items()
+        return {f"{part}.{name}": value for part, module in parts for name, value in module.state_dict().items()}
+
+    def add_weak(self) -> Denoiser:
+        """A weak denoiser, of the same build as the denoiser, with weights yet to be loaded."""
+        weak = assemble_denoiser(self.config, self.facts, self.codec)
+        self.weak = weak.to(self.device, self.dtype)
+        return weak
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
         """Weights from a file's tensors, in their precision.
@@ -85,7 +98,9 @@ class Model:
         Raises:
             ModelError: one is missing, of another shape, or not part of this model.
         """
-        for part, module in (("denoiser", self.denoiser), ("codec", self.codec)):
+        if any(name.startswith("weak.") for name in tensors):
+            self.add_weak()
+        for part, module in self.parts().items():
             prefix = f"{part}."
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
             module.to(next((value.dtype for value in state.values() if value.is_floating_point()), None))
@@ -108,7 +123,7 @@ class Model:
 
     def sampling(self, **settings: Any) -> dict[str, Any]:
         """The defaults of sampling, from the modality and the model, under `settings` that are not None."""
-        defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0}
+        defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0, "against": "null"}
         if not self.denoiser.process.gaussian:
             defaults |= WITHOUT_GAUSSIAN
         given = {key: value for key, value in settings.items() if value is not None}
@@ -123,6 +138,7 @@ class Model:
         steps: int | None = None,
         guidance: float | None = None,
         guidance_interval: tuple[float, float] | None = None,
+        against: str | None = None,
         grid: str | Mapping[str, Any] | None = None,
         seed: int = 0,
         batch: int = 64,
@@ -135,8 +151,10 @@ class Model:
             label: a class name or index, a list of them that is repeated, "all" for each in turn, or None for any.
             sampler, grid: a registered name, or a mapping with `name` and settings.
             steps: intervals of the grid; what it costs in network calls is in the result's `nfe`.
-            guidance: weight of classifier-free guidance; 1 is off.
+            guidance: its weight; 1 is off.
             guidance_interval: log-SNR between which guidance acts.
+            against: what it leads away from: "null", no condition (classifier-free guidance), or "weak", the model as it
+                was early in training (autoguidance), if it was kept.
             seed: sample i depends on (seed, i) alone, not on `n` or `batch`.
             batch: how many are made at once.
             journey: keep the first samples at every step.
@@ -150,17 +168,17 @@ class Model:
         if not 0 <= seed < 2**64:
             raise ConfigError(f"seed = {seed} is out of range: allowed is 0 to 2^64 - 1")
         config = self.sampling(
-            sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, grid=grid
+            sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
         )
         cond, names = self._condition(label, n)
-        if cond is None and float(config["guidance"]) != 1:
+        if cond is None and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else _refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
         times = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
         start, ticks = perf_counter(), len(times) - 1
         total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
-        denoiser = guided(self.denoiser, config)
+        denoiser = guided(self.denoiser, config, self.weak)
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} if cond else None

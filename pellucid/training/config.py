@@ -58,6 +58,7 @@ class LossConfig(BaseModel):
 class TrainingConfig(BaseModel):
     """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed.
 
+    `weak`: the share of training after which the averaged weights are kept beside the model, for autoguidance (None: not).
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """
 
@@ -72,6 +73,7 @@ class TrainingConfig(BaseModel):
     clip: float = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     ema: tuple[float, ...] = (0.1,)
+    weak: float | None = Field(None, gt=0, lt=1)
     checkpoint_minutes: float = Field(2.0, gt=0)
     checkpoint_samples: int | None = Field(None, ge=1)
     keep_checkpoints: int = Field(2, ge=1)

@@ -83,7 +83,7 @@ def run(
     if newest:
         state.restore(newest[0], identity)
     bf16 = _bf16(config, model.device)
-    check_sampling(model.sampling(), model.denoiser)
+    check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
@@ -186,13 +186,15 @@ def _bf16(config: RunConfig, device: torch.device) -> bool:
 
 def _finish(config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, folder: Path) -> None:
     """The averaged weights become the model, and the model a file."""
-    if state.averages:
-        model.denoiser.load_state_dict(state.averages[0].average)
+    model.denoiser.load_state_dict(state.averaged())
+    if state.weak:
+        model.add_weak().load_state_dict(state.weak)
     model.card = {
         "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
         "minutes": round(state.plan.elapsed / 60, 2), "seed": config.seed,
     }  # fmt: skip
-    model.denoiser.eval().requires_grad_(False)
+    for part in model.parts().values():
+        part.eval().requires_grad_(False)
     model.save(folder)
 
 

@@ -21,7 +21,7 @@ FORMAT = "pellucid-checkpoint-1"
 
 @dataclass(eq=False)
 class TrainingState:
-    """Weights, optimiser, averages, plan, samples and steps so far, and the losses since the last line of the log.
+    """Weights, optimiser, averages, the weak version, plan, samples and steps so far, losses since the log's last line.
 
     There is nothing else, so resuming is exact.
     """
@@ -30,6 +30,7 @@ class TrainingState:
     optimiser: Optimizer
     averages: list[PowerEMA]
     plan: Plan
+    weak: dict[str, Tensor] = field(default_factory=dict)
     seen: int = 0
     step: int = 0
     losses: list[float] = field(default_factory=list)
@@ -40,7 +41,11 @@ class TrainingState:
         named |= {f"optimiser.{name}": value for name, value in named_slots(self.optimiser).items()}
         for average in self.averages:
             named |= {f"ema.{average.width}.{name}": value for name, value in average.average.items()}
-        return named
+        return named | {f"weak.{name}": value for name, value in self.weak.items()}
+
+    def averaged(self) -> dict[str, Tensor]:
+        """The weights that make the model: the first average, or those of the last step if there is none."""
+        return self.averages[0].average if self.averages else self.loss.denoiser.state_dict()
 
     def save(self, folder: Path, keep: int, identity: str) -> Path:
         """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
@@ -72,6 +77,7 @@ class TrainingState:
                 name: value.to(average.average[name].device)
                 for name, value in _under(tensors, f"ema.{average.width}.").items()
             }
+        self.weak = _under(tensors, "weak.")
         self.plan.restore(facts["plan"])
         self.seen, self.step, self.losses = facts["seen"], facts["step"], facts["losses"]
 

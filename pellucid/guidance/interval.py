@@ -1,0 +1,25 @@
+"""Where guidance acts: an interval of noise levels. Kynkäänniemi et al. 2024."""
+
+from dataclasses import dataclass
+from math import inf
+
+import torch
+from torch import Tensor
+
+from pellucid.schedules.schedule import Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interval:
+    """log-SNR in [low, high], ends included."""
+
+    low: float = -inf
+    high: float = inf
+
+    def weight(self, guidance: float, t: Tensor | float, schedule: Schedule) -> Tensor:
+        """`guidance` at the times t whose noise level lies in it, 1 (off) at others."""
+        log_snr = schedule.log_snr(torch.as_tensor(t, dtype=torch.float64))
+        return torch.where((log_snr >= self.low) & (log_snr <= self.high), guidance, 1.0)
+
+
+EVERYWHERE = Interval()
