@@ -13,10 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-import pellucid
 from contenders.contender import Contender
 from pellucid.codecs.identity import Identity
 from pellucid.core.config import build
+from pellucid.core.precision import uses_bfloat16
 from pellucid.core.random import Key
 from pellucid.denoisers import denoisers
 from pellucid.losses import times, weightings
@@ -28,7 +28,7 @@ from pellucid.networks.initialise import initialise
 from pellucid.networks.network import Network
 from pellucid.training import optimisers
 from pellucid.training.batches import Batches
-from pellucid.training.config import RunConfig, apply_settings, load_config
+from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
 from pellucid.training.plan import Plan
@@ -36,7 +36,7 @@ from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
 
-RECIPE = Path(pellucid.__file__).parent / "recipes" / "fashion-mnist.toml"
+RECIPE = "fashion-mnist"
 NEVER = 10**12  # samples between checkpoints: the benchmark says when
 IDENTITY = "peers"
 SAMPLING_STEPS = 25
@@ -71,7 +71,8 @@ class Ours(Contender):
         self.network.train()
         journal = Journal(self.folder, self.state.seen)
         steps = Steps(
-            self.config.training, self.state, self.batches, False, self.folder, IDENTITY, journal, _Stopping(after)
+            self.config.training, self.state, self.batches, uses_bfloat16(self.config.training.precision, "cpu"),
+            self.folder, IDENTITY, journal, _Stopping(after),
         )  # fmt: skip
         with closing(journal), suppress(_Stopped):
             steps.run()
@@ -81,7 +82,8 @@ class Ours(Contender):
 
     def draw(self, n: int, seed: int) -> Tensor:
         sampler = {"name": "ddim", "eta": 0.0}
-        return self.model.sample(n, sampler=sampler, steps=SAMPLING_STEPS, seed=seed, batch=n).data.clamp(-1, 1)
+        made = self.model.sample(n, sampler=sampler, steps=SAMPLING_STEPS, guidance=1.0, seed=seed, batch=n)
+        return made.data.clamp(-1, 1)
 
     def save(self) -> Path:
         return self.state.save(self.folder, 1, IDENTITY)
@@ -94,7 +96,7 @@ class Ours(Contender):
 def our_unet(channels: int, side: int) -> Network:
     """The recipe's network with our starting weights."""
     network: Network = build(
-        networks, load_config(RECIPE).network, in_channels=channels, out_channels=channels, space=(side, side)
+        networks, load_recipe(RECIPE).network, in_channels=channels, out_channels=channels, space=(side, side)
     )
     initialise(network, Key(0, "init"))
     return network
@@ -102,7 +104,7 @@ def our_unet(channels: int, side: int) -> Network:
 
 def our_recipe(data: Path, samples: int) -> RunConfig:
     """The recipe as it is trained here."""
-    base = load_config(RECIPE)
+    base = load_recipe(RECIPE)
     return apply_settings(base, [
         f"data.path={str(data)!r}", "data.condition=none", f"training.samples={samples}",
         f"training.ema=[{base.training.ema[0]}]", f"training.checkpoint_samples={NEVER}", "training.keep_checkpoints=1",

@@ -73,6 +73,7 @@ def sample(
     Examples:
       pellucid sample runs/fashion -n 64 --label all --guidance 2 --out sheet.png
       pellucid sample runs/fashion --label bag,coat --steps 12 --journey bags.gif
+      pellucid sample runs/fashion --guidance 2 --against weak
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
     _check_out(out, PICTURES, "--out", folder=True)

@@ -36,13 +36,24 @@ class SelfAttention(nn.Module):
         query_key = self._heads(self.query_key(tokens), 2 * self.heads)
         query_key = layer_norm(query_key, query_key.shape[-1:], self.gain, eps=1e-6)
         q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
-        y = scaled_dot_product_attention(q, k, self._heads(self.value(tokens), self.heads))
+        y = attend(q, k, self._heads(self.value(tokens), self.heads))
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
 
     def _heads(self, x: Tensor, heads: int) -> Tensor:
         """(B, positions, heads * d) -> (B, heads, positions, d)."""
         return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """softmax(q k^T / sqrt(d)) v, on CPUs in float32 where all else is in bfloat16.
+
+    There torch's backward pass in bfloat16 takes five times as long as in float32 (LOG.md, 2026-11-25).
+    """
+    if q.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+        return scaled_dot_product_attention(q, k, v)
+    with torch.autocast("cpu", enabled=False):
+        return scaled_dot_product_attention(q.float(), k.float(), v.float())
 
 
 def heads_for(width: int) -> int:

@@ -28,7 +28,8 @@ class Rotary(nn.Module):
     def angles(self, grid: Sequence[int]) -> Tensor:
         """The angle of every plane at every position of a grid, (positions, planes)."""
         axes = [torch.arange(n, dtype=self.frequencies.dtype, device=self.frequencies.device) for n in grid]
-        return torch.cartesian_prod(*axes).reshape(-1, len(grid)) @ self.frequencies
+        positions = torch.cartesian_prod(*axes).reshape(-1, len(grid), 1)
+        return (positions * self.frequencies).sum(1)  # no matrix product: autocast would round it
 
     def forward(self, x: Tensor, grid: Sequence[int]) -> Tensor:
         """Turn x (..., positions, head_width) by the angles of its positions in `grid`."""

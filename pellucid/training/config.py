@@ -58,6 +58,8 @@ class LossConfig(BaseModel):
 class TrainingConfig(BaseModel):
     """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed.
 
+    `precision`: of forward and backward passes; "auto" is bfloat16 where the device has it, else float32. Weights, their
+    averages and the optimiser are float32, or float64 all through.
     `weak`: the share of training after which the averaged weights are kept beside the model, for autoguidance (None: not).
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """

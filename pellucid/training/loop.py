@@ -17,6 +17,7 @@ from torch.optim import Optimizer
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
+from pellucid.core.precision import uses_bfloat16
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
 from pellucid.evaluation.contents import contents, write_examples
@@ -82,7 +83,7 @@ def run(
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
-    bf16 = _bf16(config, model.device)
+    bf16 = uses_bfloat16(config.training.precision, model.device)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
@@ -176,12 +177,6 @@ def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Ba
         bool(prepared.facts.labels), config.loss.drop_condition, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift),
     )  # fmt: skip
-
-
-def _bf16(config: RunConfig, device: torch.device) -> bool:
-    """Whether to compute in bfloat16: when asked to, or by default where a GPU has it."""
-    wanted = config.training.precision
-    return wanted == "bfloat16" or (wanted == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported())
 
 
 def _finish(config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, folder: Path) -> None:

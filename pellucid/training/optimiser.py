@@ -143,12 +143,14 @@ def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[-2] > matrices.shape[-1]
     x = matrices.mT if tall else matrices
-    x = x / (torch.linalg.matrix_norm(x, keepdim=True) + 1e-12)
     gram = x @ x.mT
-    product = one = torch.eye(x.shape[-2], dtype=x.dtype, device=x.device)
-    for _ in range(iterations):
-        polynomial = a * one + b * gram + c * gram @ gram
-        gram = polynomial @ gram @ polynomial
+    size = gram.diagonal(dim1=-2, dim2=-1).sum(-1)[..., None, None].sqrt() + 1e-12  # Frobenius norm of x
+    gram, product = gram / size**2, torch.eye(x.shape[-2], dtype=x.dtype, device=x.device) / size
+    for left in reversed(range(iterations)):
+        polynomial = (gram @ gram).mul_(c).add_(gram, alpha=b)
+        polynomial.diagonal(dim1=-2, dim2=-1).add_(a)
         product = polynomial @ product
+        if left:
+            gram = polynomial @ gram @ polynomial
     found: Tensor = product @ x
     return found.mT if tall else found
