@@ -5,9 +5,9 @@
 The share is FLOPs / seconds / rate: FLOPs of a forward and backward pass as torch's FlopCounterMode counts them, the rate
 that of the better of a 1,024 and a 2,048 square float32 product, measured in each round with the same threads. Where the
 CPU multiplies in bfloat16, training does so by default, and a share may exceed 1; float32 is told beside it. The loops are
-whole steps, data to averaged weights, on the U-Net of the recipe fashion-mnist: ours, and those of diffusers' example and
-denoising-diffusion-pytorch's README (contenders/). A round takes every contender in turn, so all of them meet the same
-machine; figures are medians over rounds with their range.
+whole steps, data to averaged weights, on the U-Net of the recipe fashion-mnist: ours, with AdamW as the peers have it and
+with the recipe's Muon, and those of diffusers' example and denoising-diffusion-pytorch's README (contenders/). A round takes
+every contender in turn, so all of them meet the same machine; figures are medians over rounds with their range.
 """
 
 import argparse
@@ -42,7 +42,8 @@ NETWORKS: dict[str, Section] = {
 }
 TRANSFORMER, UNET, *_ = NETWORKS
 PEER = "diffusers U-Net (64, 128, 256)"
-LOOPS = ("pellucid", "diffusers-recipe", "ddpm-recipe")
+LOOPS = ("pellucid-adamw", "pellucid", "diffusers-recipe", "ddpm-recipe")
+OURS = LOOPS[0]
 TRANSFORMER_BAR, UNET_BAR, LOOP_BAR = 0.75, 1.3, 1.5
 PRECISION = "bfloat16" if has_bfloat16("cpu") else "float32"
 """What training computes in here unless it is told otherwise."""
@@ -176,11 +177,11 @@ def kept(timings: list[Timing], loops: dict[str, list[float]]) -> dict[str, bool
     """Whether each bar is, in the precision that training takes here."""
     share = {timing.contender.name: median(timing.shares) for timing in timings}
     transformer, unet = share[f"{TRANSFORMER}, {PRECISION}"], share[f"{UNET}, {PRECISION}"]
-    first, *peers = (median(seconds) for seconds in loops.values())
+    ours, *peers = (median(seconds) for name, seconds in loops.items() if name != "pellucid")
     return {
         f"the transformer's share is at least {TRANSFORMER_BAR}": transformer >= TRANSFORMER_BAR,
         f"the default U-Net's share is at least {UNET_BAR} times that of diffusers'": unet >= UNET_BAR * share[PEER],
-        f"at equal network our loop is at least {LOOP_BAR} times as fast as each peer's": min(peers) >= LOOP_BAR * first,
+        f"at equal network our loop is at least {LOOP_BAR} times as fast as each peer's": min(peers) >= LOOP_BAR * ours,
     }
 
 
@@ -197,9 +198,9 @@ def as_markdown(asked: argparse.Namespace, timings: list[Timing], loops: dict[st
         "|---|---|---|---|---|---|",
         *map(_row, timings),
         "",
-        "| whole training loop, on the network of the recipe fashion-mnist | samples/s | range | ours is faster by |",
+        "| training loop, on the recipe's network | samples/s | range | time, ours with AdamW being 1 |",
         "|---|---|---|---|",
-        *(_loop_row(name, seconds, loops[LOOPS[0]]) for name, seconds in loops.items()),
+        *(_loop_row(name, seconds, loops[OURS]) for name, seconds in loops.items()),
         "",
         f"- command: `python benchmarks/speed.py{out}`",
         f"- rounds: {asked.rounds}, interleaved, {torch.get_num_threads()} threads",

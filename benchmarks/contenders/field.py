@@ -26,10 +26,11 @@ BORDER = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """Whose recipe trains whose network."""
+    """Whose recipe trains whose network; `settings` on top of our recipe's."""
 
     recipe: Source
     network: Source
+    settings: tuple[str, ...] = ()
 
     @property
     def bordered(self) -> bool:
@@ -38,6 +39,7 @@ class Entry:
 
 FIELD: dict[str, Entry] = {
     "pellucid": Entry(recipe="pellucid", network="pellucid"),
+    "pellucid-adamw": Entry(recipe="pellucid", network="pellucid", settings=("optimiser.name=adamw",)),
     "diffusers": Entry(recipe="diffusers", network="diffusers"),
     "diffusers-network": Entry(recipe="pellucid", network="diffusers"),
     "diffusers-recipe": Entry(recipe="diffusers", network="pellucid"),
@@ -66,7 +68,7 @@ def build_contender(name: str, pictures: NDArray[np.uint8], samples: int, folder
     torch.manual_seed(0)  # the peers' networks take their starting weights from torch's generator
     if entry.recipe == "pellucid":
         ours = our_unet(1, side) if entry.network == "pellucid" else Levelled(_peers_network(entry.network, 1, side))
-        return Ours(ours, pictures, samples, folder)
+        return Ours(ours, pictures, samples, folder, entry.settings)
     channels, recipe = RECIPES[entry.recipe]
     module = our_unet(channels, side) if entry.network == "pellucid" else _peers_network(entry.network, channels, side)
     return recipe(Stepwise(module, channels), pictures, samples, folder)

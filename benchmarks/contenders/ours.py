@@ -4,7 +4,7 @@ Everything is the recipe's but the length, which is what is compared, and the av
 alone is kept: nobody chooses among several here. Training runs through `pellucid.training`, sampling through `Model.sample`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
@@ -50,12 +50,15 @@ class Ours(Contender):
         pictures: (N, side, side), a byte each.
         samples: how many to train on, which decides the learning rate's curve.
         folder: of the run.
+        settings: on top of the recipe's.
     """
 
-    def __init__(self, network: Network, pictures: NDArray[np.uint8], samples: int, folder: Path) -> None:
+    def __init__(
+        self, network: Network, pictures: NDArray[np.uint8], samples: int, folder: Path, settings: Sequence[str] = ()
+    ) -> None:
         self.side = pictures.shape[-1]
         self.folder = folder
-        self.config = our_recipe(_on_disk(pictures, folder), samples)
+        self.config = apply_settings(our_recipe(_on_disk(pictures, folder), samples), list(settings))
         self.batch = self.config.training.batch
         prepared = prepare(self.config, folder / "data")
         self.model = _model(self.config, prepared, network)
