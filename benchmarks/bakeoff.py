@@ -12,7 +12,6 @@ where it was stopped.
 import argparse
 import json
 import tomllib
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from shutil import rmtree
@@ -23,9 +22,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from quality import as_stored, real_features, restore
+from quality import as_stored, kept, real_features, restore
 
-from pellucid.core.files import atomic_write
 from pellucid.evaluation.fashion import FashionFeatures
 from pellucid.evaluation.history import History
 from pellucid.metrics.frechet import Frechet
@@ -62,15 +60,6 @@ def main() -> None:
         for name, config in configs.items():
             kept(asked.dir / f"{name}.json", partial(trained, name, config, seconds[name], asked))
     print(table(asked.dir, tries))
-
-
-def kept(path: Path, make: Callable[[], Any]) -> Any:
-    """What the file holds, made first if there is none."""
-    if not path.is_file():
-        made = make()
-        with atomic_write(path) as temporary:
-            temporary.write_text(json.dumps(made), encoding="utf-8")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def timed(configs: dict[str, RunConfig]) -> dict[str, float]:
