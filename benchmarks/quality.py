@@ -6,8 +6,8 @@
     python benchmarks/quality.py way RUN         its checkpoints so far, as often as liked while it goes on
     python benchmarks/quality.py record RUN --out records/fashion-mnist.md
 
-The finished model is measured as it was saved, sampled as the recipe says and without guidance; a checkpoint as if training had
-ended there, without guidance. What is measured is kept in RUN/quality, so nothing is done twice. Cost is samples seen times
+The finished model is measured as it was saved, sampled as the recipe says and without guidance; a checkpoint as if training
+had ended there, without guidance. What is measured is kept in RUN/quality, so nothing is done twice. Cost is samples seen times
 the median seconds per sample of `time`, so a machine that was busy during the run, or a run in several sittings, does not
 change it. The chart lies beside the record.
 """
