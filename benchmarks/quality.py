@@ -7,9 +7,9 @@
     python benchmarks/quality.py record RUN --out records/fashion-mnist.md
 
 The finished model is measured as it was saved, sampled as the recipe says and without guidance; a checkpoint as if training
-had ended there, without guidance. What is measured is kept in RUN/quality, so nothing is done twice. Cost is samples seen times
-the median seconds per sample of `time`, so a machine that was busy during the run, or a run in several sittings, does not
-change it. The chart lies beside the record.
+had ended there, without guidance. What is measured is kept in RUN/quality, so nothing is done twice. Cost is samples seen
+times the median seconds per sample of `time`, so a machine that was busy during the run, or a run in several sittings, does
+not change it. The chart lies beside the record.
 """
 
 import argparse

@@ -51,7 +51,7 @@ class LossConfig(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     weighting: Section = {"name": "none"}
-    times: Section = {"name": "logit_normal"}
+    times: Section = {"name": "mode"}
     drop_condition: float = Field(0.1, ge=0, lt=1)
 
 
