@@ -3,7 +3,7 @@
     python benchmarks/memory.py --out records/memory.md
 
 Each run is `pellucid train` in a process of its own, from an array of pictures of 28 x 28 with ten labels: reading, packing,
-training, what is measured and drawn at the end. Its anonymous memory (RssAnon in /proc/PID/status: what cannot be dropped
+training, what is drawn and, where training was long enough for it, measured at the end. Its anonymous memory (RssAnon in /proc/PID/status: what cannot be dropped
 and read again from a file) is looked at every few milliseconds; the largest figure counts. Linux only.
 """
 
@@ -20,6 +20,8 @@ from time import perf_counter, sleep
 import numpy as np
 from resume import machine
 
+from pellucid.evaluation.history import History
+
 COUNTS = (10_000, 100_000)
 BAR = 0.05
 """Growth that is allowed, as a share."""
@@ -34,8 +36,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=None, help="the record, as Markdown")
     asked = parser.parse_args()
     began = perf_counter()
-    peaks = [peak(count, asked.samples, asked.set) for count in COUNTS]
-    record = as_markdown(asked, peaks, perf_counter() - began)
+    peaks, measured = zip(*(peak(count, asked.samples, asked.set) for count in COUNTS), strict=True)
+    record = as_markdown(asked, peaks, measured, perf_counter() - began)
     if asked.out is not None:
         asked.out.parent.mkdir(parents=True, exist_ok=True)
         asked.out.write_text(record, encoding="utf-8")
@@ -43,8 +45,8 @@ def main() -> None:
     sys.exit(0 if growth(peaks) <= BAR else 1)
 
 
-def peak(count: int, samples: int, settings: Sequence[str]) -> float:
-    """MiB of anonymous memory that training on `count` random pictures needs at most."""
+def peak(count: int, samples: int, settings: Sequence[str]) -> tuple[float, int]:
+    """MiB of anonymous memory that training on `count` random pictures needs at most; samples measured at its end."""
     with TemporaryDirectory() as folder:
         rng = np.random.default_rng(0)
         np.save(Path(folder) / "x.npy", rng.integers(0, 256, (count, SIDE, SIDE), dtype=np.uint8))
@@ -60,7 +62,8 @@ def peak(count: int, samples: int, settings: Sequence[str]) -> float:
             sleep(EVERY)
         if process.returncode:
             raise SystemExit(f"training ended with exit code {process.returncode}")
-        return most
+        events = History.read(Path(folder) / "run" / "log.jsonl").kind("evaluation")
+        return most, events[-1]["n"] if events else 0
 
 
 def anonymous(pid: int) -> float:
@@ -76,7 +79,7 @@ def growth(peaks: Sequence[float]) -> float:
     return peaks[-1] / peaks[0] - 1
 
 
-def as_markdown(asked: argparse.Namespace, peaks: Sequence[float], seconds: float) -> str:
+def as_markdown(asked: argparse.Namespace, peaks: Sequence[float], measured: Sequence[int], seconds: float) -> str:
     out = "" if asked.out is None else f" --out {asked.out.name if asked.out.is_absolute() else asked.out.as_posix()}"
     more = "" if asked.samples == 6400 else f" --samples {asked.samples}"
     more += "".join(f" --set {setting}" for setting in asked.set)
@@ -86,9 +89,12 @@ def as_markdown(asked: argparse.Namespace, peaks: Sequence[float], seconds: floa
         f"Within {BAR:.0%} from {COUNTS[0]:,} to {COUNTS[-1]:,} pictures: **{'yes' if growth(peaks) <= BAR else 'NO'}** "
         f"({growth(peaks):+.1%}). Most anonymous memory of `pellucid train`, from reading to the report:",
         "",
-        f"| pictures of {SIDE} x {SIDE} | bytes of pixels | anonymous memory |",
-        "|---|---|---|",
-        *(f"| {n:,} | {n * SIDE**2 / 2**20:.0f} MiB | {most:.0f} MiB |" for n, most in zip(COUNTS, peaks, strict=True)),
+        f"| pictures of {SIDE} x {SIDE} | bytes of pixels | samples measured at the end | anonymous memory |",
+        "|---|---|---|---|",
+        *(
+            f"| {n:,} | {n * SIDE**2 / 2**20:.0f} MiB | {drawn:,} | {most:.0f} MiB |"
+            for n, drawn, most in zip(COUNTS, measured, peaks, strict=True)
+        ),
         "",
         f"- command: `python benchmarks/memory.py{more}{out}`",
         f"- date: {datetime.now(UTC):%Y-%m-%d}",
