@@ -3,8 +3,9 @@
     python benchmarks/memory.py --out records/memory.md
 
 Each run is `pellucid train` in a process of its own, from an array of pictures of 28 x 28 with ten labels: reading, packing,
-training, what is drawn and, where training was long enough for it, measured at the end. Its anonymous memory (RssAnon in /proc/PID/status: what cannot be dropped
-and read again from a file) is looked at every few milliseconds; the largest figure counts. Linux only.
+training, what is drawn and, where training was long enough for it, measured at the end. Its anonymous memory (RssAnon in
+/proc/PID/status: what cannot be dropped and read again from a file) is looked at every few milliseconds; the largest figure
+counts. Linux only.
 """
 
 import argparse

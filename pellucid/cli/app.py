@@ -104,7 +104,8 @@ def _explained(error: Exception) -> int:
             "Try a smaller --size or --batch, training.batch, training.micro_batch or network.size.", 2
         )  # fmt: skip
     if isinstance(error, OSError) and error.strerror:
-        return _end(f"error: {error.strerror}" + (f": '{error.filename}'" if error.filename else ""), 2)
+        name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+        return _end(f"error: {error.strerror}" + (f": '{name}'" if name else ""), 2)
     return _end(
         f"error: {type(error).__name__}: {error}\n"
         "This is a fault in pellucid, not in your input. PELLUCID_DEBUG=1 shows where; please report it.", 1
