@@ -365,7 +365,7 @@ def test_plain_lines_where_there_is_no_terminal(home: Path, tmp_path: Path, caps
     lines = capsys.readouterr().err.splitlines()
     steps = [line for line in lines if re.fullmatch(r" *\d+% +[\d,]+ samples  \d+/s  loss \d\.\d{4}  .+", line)]
     assert [line.split()[:2] for line in steps] == [["25%", "16"], ["50%", "32"], ["75%", "48"], ["100%", "64"]]
-    assert steps[-1].endswith("drawing pictures")
+    assert steps[-1].endswith("drawing and measuring")
     assert "".join(lines).isprintable()
     told = [duration(seconds) for seconds in (0.043, 1.44, 9.96, 59.6, 200, 7500)]
     assert told == ["0.04 s", "1.4 s", "10 s", "1 min 00 s", "3 min 20 s", "2 h 05 min"]

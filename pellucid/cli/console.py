@@ -92,7 +92,7 @@ class TrainingDisplay:
         if left is None:
             remaining = "measuring the speed"
         elif left == 0:
-            remaining = "drawing pictures"
+            remaining = "drawing and measuring"
         else:
             remaining = f"{round(left)} s left" if left < 10 else f"{duration(left)} left"
         facts = f"{state.seen:,} samples  {samples_per_second:.0f}/s  loss {self.loss:.4f}  {remaining}"

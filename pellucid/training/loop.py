@@ -202,13 +202,16 @@ def _identity(config: RunConfig, prepared: Prepared) -> str:
 def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: Model) -> None:
     """RUN/summary.json: what the report says of data, network and machine; and a picture of the data."""
     facts = prepared.facts
+    bf16 = uses_bfloat16(config.training.precision, model.device)
+    precision = "bfloat16" if bf16 else str(model.dtype).removeprefix("torch.")
     summary = {
         "command": _command(),
         "data": {"path": config.data.path, **contents(prepared.pack), "mean": facts.mean, "std": facts.std},
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
         "hardware": {
             "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-            "device": str(model.device), "torch": torch.__version__, "python": platform.python_version(),
+            "device": str(model.device), "precision": precision, "torch": torch.__version__,
+            "python": platform.python_version(),
         },
     }  # fmt: skip
     with atomic_write(folder / "summary.json") as temporary:
