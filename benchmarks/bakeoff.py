@@ -28,7 +28,7 @@ from pellucid.evaluation.fashion import FashionFeatures
 from pellucid.evaluation.history import History
 from pellucid.metrics.frechet import Frechet
 from pellucid.model.model import Model
-from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.config import RunConfig, apply_settings, settled
 from pellucid.training.journal import Journal
 from pellucid.training.loop import assemble, run
 from pellucid.training.prepare import prepare
@@ -80,9 +80,9 @@ def timed(configs: dict[str, RunConfig]) -> dict[str, float]:
 def started(config: RunConfig, folder: Path) -> Steps:
     """A run that has not begun, on a pack that all share."""
     length = config.training.model_copy(update={"samples": 1_000_000})
-    config = config.model_copy(update={"training": length})
+    config = settled(config.model_copy(update={"training": length}), "cpu")
     _, state, batches = assemble(config, prepare(config, folder / "data"))
-    return Steps(config.training, state, batches, False, folder, "", Journal(folder, 0))
+    return Steps(config.training, state, batches, folder, "", Journal(folder, 0))
 
 
 def trained(name: str, config: RunConfig, each: float, asked: argparse.Namespace) -> dict[str, Any]:

@@ -31,7 +31,6 @@ from safetensors import safe_open
 from torch import Tensor
 
 from pellucid.core.files import atomic_write
-from pellucid.core.precision import uses_bfloat16
 from pellucid.data.pack import Pack
 from pellucid.evaluation.chart import HEIGHT, WIDTH, Series, plot
 from pellucid.evaluation.fashion import FashionFeatures
@@ -110,8 +109,7 @@ def timed(config: RunConfig) -> list[float]:
     with TemporaryDirectory() as place:
         folder = Path(place)
         model, state, batches = assemble(config, prepare(config, folder / "data"))
-        bf16 = uses_bfloat16(config.training.precision, model.device)
-        steps, found = Steps(config.training, state, batches, bf16, folder, "", Journal(folder, 0)), []
+        steps, found = Steps(config.training, state, batches, folder, "", Journal(folder, 0)), []
         for _ in range(ROUNDS):
             steps.step()
             start = perf_counter()
@@ -157,7 +155,8 @@ def way(
         return float(Frechet().measure(real, ours, np.ones((1, len(ours))))[0])
 
     def point(checkpoint: Path, width: float) -> float:
-        found: float = kept(place / f"{checkpoint.stem}-{width:g}.json", partial(distance, checkpoint, width))
+        name = f"{checkpoint.stem}, average {width:g}, {asked.on_the_way} samples, seed {asked.seed}.json"
+        found: float = kept(place / name, partial(distance, checkpoint, width))
         return found
 
     ended = asked.command == "record"
@@ -179,7 +178,8 @@ def finish(
         found = {"frechet": Frechet()(real, ours), "kernel": Kernel(resamples=20)(real[:KERNEL], ours[:KERNEL])}
         return {metric: asdict(result) for metric, result in found.items()}
 
-    return {metric: Result(**found) for metric, found in kept(place / f"{name}.json", measured).items()}
+    path = place / f"{name}, {asked.n} samples, seed {asked.seed}.json"
+    return {metric: Result(**found) for metric, found in kept(path, measured).items()}
 
 
 def as_stored(model: Model, x: Tensor) -> Tensor:

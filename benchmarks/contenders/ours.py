@@ -16,7 +16,6 @@ from torch import Tensor
 from contenders.contender import Contender
 from pellucid.codecs.identity import Identity
 from pellucid.core.config import build
-from pellucid.core.precision import uses_bfloat16
 from pellucid.core.random import Key
 from pellucid.denoisers import denoisers
 from pellucid.losses import times, weightings
@@ -28,7 +27,7 @@ from pellucid.networks.initialise import initialise
 from pellucid.networks.network import Network
 from pellucid.training import optimisers
 from pellucid.training.batches import Batches
-from pellucid.training.config import RunConfig, apply_settings, load_recipe
+from pellucid.training.config import RunConfig, apply_settings, load_recipe, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
 from pellucid.training.plan import Plan
@@ -58,7 +57,8 @@ class Ours(Contender):
     ) -> None:
         self.side = pictures.shape[-1]
         self.folder = folder
-        self.config = apply_settings(our_recipe(_on_disk(pictures, folder), samples), list(settings))
+        recipe = our_recipe(_on_disk(pictures, folder), samples)
+        self.config = settled(apply_settings(recipe, list(settings)), "cpu")
         self.batch = self.config.training.batch
         prepared = prepare(self.config, folder / "data")
         self.model = _model(self.config, prepared, network)
@@ -74,8 +74,7 @@ class Ours(Contender):
         self.network.train()
         journal = Journal(self.folder, self.state.seen)
         steps = Steps(
-            self.config.training, self.state, self.batches, uses_bfloat16(self.config.training.precision, "cpu"),
-            self.folder, IDENTITY, journal, _Stopping(after),
+            self.config.training, self.state, self.batches, self.folder, IDENTITY, journal, _Stopping(after)
         )  # fmt: skip
         with closing(journal), suppress(_Stopped):
             steps.run()

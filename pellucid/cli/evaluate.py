@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
-from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps
+from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps, check_guidance
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.evaluation import features as networks
 
@@ -64,6 +64,7 @@ def evaluate(
     loaded, is_run = Model.load(model, choose_device(device)), (model / "log.jsonl").is_file()
     if data is None and not is_run:
         raise ConfigError(f"'{model}' is no run that knows its data: give --data PATH")
+    check_guidance(loaded, guidance, against)
     found = []
     for each in range(seeds):
         with counting(screen, "sampling" if seeds == 1 else f"seed {each + 1} of {seeds}") as tell:

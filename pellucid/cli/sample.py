@@ -30,7 +30,9 @@ Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(s
 Steps = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Steps from noise to data; more is better and slower.")
 ]
-Guidance = Annotated[float | None, typer.Option(metavar="W", help="How strongly the label is followed; 1 is off.")]
+Guidance = Annotated[
+    float | None, typer.Option(metavar="W", help="Weight of guidance, towards the label or against weak; 1 is off.")
+]
 Interval = Annotated[
     tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="log-SNR between which guidance acts.")
 ]
@@ -85,7 +87,7 @@ def sample(
     loaded = Model.load(model, choose_device(device))
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
-    _check_guidance(loaded, guidance, guidance_interval)
+    check_guidance(loaded, guidance, against, guidance_interval)
     parts = _parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
@@ -127,16 +129,19 @@ def _check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, fol
         raise UserError(f"Cannot write '{path}': no permission to write in '{place}'")
 
 
-def _check_guidance(model: "Model", guidance: float | None, interval: tuple[float, float] | None) -> None:
+def check_guidance(
+    model: "Model", guidance: float | None, against: str | None, interval: tuple[float, float] | None = None
+) -> None:
+    """Refuse options of guidance that could not hold, or would do nothing."""
     if guidance is not None and not isfinite(guidance):
         raise ConfigError(f"--guidance {guidance}: expected a number, such as 2")
-    if interval is None:
-        return
-    low, high = interval
-    if not low < high:
+    if interval is not None and not interval[0] < interval[1]:
+        low, high = interval
         raise ConfigError(f"--guidance-interval {low:g} {high:g}: expected two values of log-SNR, the lower first")
-    if float(model.sampling(guidance=guidance)["guidance"]) == 1:
-        raise ConfigError("--guidance-interval without guidance has no effect: add --guidance W, and --label")
+    off = float(model.sampling(guidance=guidance)["guidance"]) == 1
+    for option, value in (("--guidance-interval", interval), ("--against", against)):
+        if value is not None and off:
+            raise ConfigError(f"{option} without guidance has no effect: add --guidance W, such as 2")
 
 
 def _wanted(model: "Model", label: str | None) -> str | list[str] | None:

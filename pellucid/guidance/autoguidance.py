@@ -1,4 +1,4 @@
-"""Autoguidance: a good model guided by a bad version of itself. Karras et al. 2024 (Guiding a diffusion model), eq. 5."""
+"""Autoguidance: a model guided by a bad version of itself. Karras et al. 2024 (autoguidance), section 3."""
 
 from torch import Tensor
 
@@ -9,7 +9,7 @@ from pellucid.guidance.interval import EVERYWHERE, Interval
 
 
 class Autoguidance(Denoiser):
-    """D = D_weak + w (D_strong - D_weak) within an interval of noise levels; D_strong elsewhere.
+    """D = D_strong + (w - 1) (D_strong - D_weak) within an interval of noise levels; D_strong elsewhere.
 
     The two err in the same directions, the weak one further: a weight above 1 goes on from it past the strong one, towards
     the truth. Both are asked for the same condition, or for none.
@@ -32,7 +32,7 @@ class Autoguidance(Denoiser):
         if bool((weight == 1).all()):
             return Mean(strong)
         weak = self.weak(x_t, t, cond).mean
-        return Mean(weak + expand(weight, x_t).to(x_t) * (strong - weak))
+        return Mean(strong + expand(weight - 1, x_t).to(x_t) * (strong - weak))
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)

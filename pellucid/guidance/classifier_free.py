@@ -10,9 +10,10 @@ from pellucid.guidance.interval import EVERYWHERE, Interval
 
 
 class ClassifierFree(Denoiser):
-    """D = D_null + w (D_cond - D_null) within an interval of noise levels; D_cond elsewhere.
+    """D = D_cond + (w - 1) (D_cond - D_null) within an interval of noise levels; D_cond elsewhere.
 
-    Both are evaluated in one batch. The result has a mean only: guided posteriors are not sampled.
+    That is D_null + w (D_cond - D_null), written so that w = 1 leaves D_cond as it is to the last bit. Both are evaluated in
+    one batch. The result has a mean only: guided posteriors are not sampled.
 
     Arguments:
         denoiser: the one to guide; its `null(cond)` asks for nothing.
@@ -32,7 +33,7 @@ class ClassifierFree(Denoiser):
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
         times = t if t.numel() == 1 or len(t) == 1 else torch.cat([t, t])
         wanted, neutral = self.denoiser(torch.cat([x_t, x_t]), times, both).mean.chunk(2)
-        return Mean(neutral + expand(weight, x_t).to(x_t) * (wanted - neutral))
+        return Mean(wanted + expand(weight - 1, x_t).to(x_t) * (wanted - neutral))
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)

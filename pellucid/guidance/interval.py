@@ -19,7 +19,8 @@ class Interval:
     def weight(self, guidance: float, t: Tensor | float, schedule: Schedule) -> Tensor:
         """`guidance` at the times t whose noise level lies in it, 1 (off) at others."""
         log_snr = schedule.log_snr(torch.as_tensor(t, dtype=torch.float64))
-        return torch.where((log_snr >= self.low) & (log_snr <= self.high), guidance, 1.0)
+        inside = (log_snr >= self.low) & (log_snr <= self.high)
+        return torch.where(inside, torch.tensor(guidance, dtype=torch.float64), 1.0)
 
 
 EVERYWHERE = Interval()

@@ -94,14 +94,14 @@ def guided(denoiser: Denoiser, config: Section, weak: Denoiser | None = None) ->
         raise ConfigError(f"guidance = {weight:g}: expected a number within {STRONGEST:g}, 1 for none")
     if against not in AGAINST:
         raise ConfigError(f"against = {against!r}: {nearest(str(against), AGAINST)}")
+    if against == "weak" and weak is None:
+        raise ConfigError("against = 'weak': the model keeps no weak version of itself: train with training.weak=0.1")
     interval = _interval(config.get("guidance_interval"))
     if weight == 1:
         return denoiser
-    if against == "null":
-        return ClassifierFree(denoiser, weight, interval=interval)
-    if weak is None:
-        raise ConfigError("against = 'weak': the model keeps no weak version of itself: train with training.weak=0.1")
-    return Autoguidance(denoiser, weak, weight, interval=interval)
+    if weak is not None and against == "weak":
+        return Autoguidance(denoiser, weak, weight, interval=interval)
+    return ClassifierFree(denoiser, weight, interval=interval)
 
 
 def _interval(limits: Any) -> Interval:

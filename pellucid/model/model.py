@@ -98,8 +98,7 @@ class Model:
         Raises:
             ModelError: one is missing, of another shape, or not part of this model.
         """
-        if any(name.startswith("weak.") for name in tensors):
-            self.add_weak()
+        self.weak = self.add_weak() if any(name.startswith("weak.") for name in tensors) else None
         for part, module in self.parts().items():
             prefix = f"{part}."
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
@@ -172,7 +171,7 @@ class Model:
         )
         cond, names = self._condition(label, n)
         if cond is None and config["against"] == "null" and float(config["guidance"]) != 1:
-            config["guidance"] = 1.0 if guidance is None else _refuse_guidance(guidance)
+            config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
         times = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
@@ -225,6 +224,7 @@ class Model:
         value = self.denoiser.conditioner("label").parse(label, n)
         return {"label": value}, tuple(self.facts.labels[i] for i in value.tolist())
 
-
-def _refuse_guidance(guidance: float) -> float:
-    raise ConfigError(f"guidance = {guidance:g} needs something to be guided to: give a label, or set guidance = 1 (off)")
+    def _refuse_guidance(self, guidance: float) -> float:
+        ways = [*(["give a label"] if self.facts.labels else []), *(["set against = 'weak'"] if self.weak else [])]
+        way = ", or ".join([*ways, "set guidance = 1 (off)"])
+        raise ConfigError(f"guidance = {guidance:g} needs something to be guided to or away from: {way}")

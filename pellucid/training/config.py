@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pellucid.core.config import explain
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.files import atomic_write
+from pellucid.core.precision import default_precision
 from pellucid.model.config import ModelConfig, Section
 from pellucid.training.augmentation import Flip
 
@@ -60,7 +61,8 @@ class TrainingConfig(BaseModel):
 
     `precision`: of forward and backward passes; "auto" is bfloat16 where the device has it, else float32. Weights, their
     averages and the optimiser are float32, or float64 all through.
-    `weak`: the share of training after which the averaged weights are kept beside the model, for autoguidance (None: not).
+    `weak`: the share of training after which the averaged weights are kept beside the model, for autoguidance, which doubles
+    the model file; 0: not. With `minutes` progress is known from the first plan on, at 5% of them.
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """
 
@@ -75,7 +77,7 @@ class TrainingConfig(BaseModel):
     clip: float = Field(1.0, gt=0)
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     ema: tuple[float, ...] = (0.1,)
-    weak: float | None = Field(None, gt=0, lt=1)
+    weak: float = Field(0.0, ge=0, lt=1)
     checkpoint_minutes: float = Field(2.0, gt=0)
     checkpoint_samples: int | None = Field(None, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
@@ -107,6 +109,14 @@ class RunConfig(ModelConfig):
         """As TOML; settings that are not set are left out."""
         with atomic_write(path) as temporary:
             temporary.write_text(tomli_w.dumps(self.model_dump(exclude_none=True, mode="json")), encoding="utf-8")
+
+
+def settled(config: RunConfig, device: str) -> RunConfig:
+    """`config` with what it left to the machine decided, so that the file of a run says all: the precision."""
+    if config.training.precision != "auto":
+        return config
+    training = config.training.model_copy(update={"precision": default_precision(device)})
+    return config.model_copy(update={"training": training})
 
 
 def load_recipe(name: Path | str) -> RunConfig:

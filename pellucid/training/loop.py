@@ -17,7 +17,6 @@ from torch.optim import Optimizer
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
-from pellucid.core.precision import uses_bfloat16
 from pellucid.core.random import Key
 from pellucid.denoisers.regression import Regression
 from pellucid.evaluation.contents import contents, write_examples
@@ -33,7 +32,7 @@ from pellucid.training import optimisers
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
 from pellucid.training.config import NAME as CONFIG
-from pellucid.training.config import RunConfig, load_config
+from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
 from pellucid.training.plan import Plan
@@ -73,7 +72,7 @@ def run(
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
     folder = Path(out)
-    config = _open_run(config, folder, resume)
+    config = settled(_open_run(config, folder, resume), device)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
     saved = folder / "checkpoints"
@@ -83,7 +82,6 @@ def run(
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
-    bf16 = uses_bfloat16(config.training.precision, model.device)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     _write_summary(folder, config, prepared, model)
@@ -91,7 +89,7 @@ def run(
     try:
         if observer is not None:
             observer.begin(prepared, model, state)
-        steps = Steps(config.training, state, batches, bf16, saved, identity, journal, observer)
+        steps = Steps(config.training, state, batches, saved, identity, journal, observer)
         steps.run()
         steps.save()
         _finish(config, prepared, model, state, folder)
@@ -202,15 +200,13 @@ def _identity(config: RunConfig, prepared: Prepared) -> str:
 def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: Model) -> None:
     """RUN/summary.json: what the report says of data, network and machine; and a picture of the data."""
     facts = prepared.facts
-    bf16 = uses_bfloat16(config.training.precision, model.device)
-    precision = "bfloat16" if bf16 else str(model.dtype).removeprefix("torch.")
     summary = {
         "command": _command(),
         "data": {"path": config.data.path, **contents(prepared.pack), "mean": facts.mean, "std": facts.std},
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
         "hardware": {
             "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
-            "device": str(model.device), "precision": precision, "torch": torch.__version__,
+            "device": str(model.device), "precision": config.training.precision, "torch": torch.__version__,
             "python": platform.python_version(),
         },
     }  # fmt: skip

@@ -16,7 +16,7 @@ from pellucid.training.ema import PowerEMA
 from pellucid.training.plan import Plan
 from pellucid.training.slots import named_slots, restore_slots
 
-FORMAT = "pellucid-checkpoint-1"
+FORMAT = "pellucid-checkpoint-2"
 
 
 @dataclass(eq=False)

@@ -33,7 +33,7 @@ class Steps:
     """`run()` trains from the state's samples to the plan's end.
 
     Attributes:
-        bf16: whether forward passes run in bfloat16 where torch holds it safe.
+        config: with the precision settled: bfloat16 is where torch holds it safe, by autocast.
         checkpoints: their folder.
         identity: of the run, written into each checkpoint.
     """
@@ -41,7 +41,6 @@ class Steps:
     config: TrainingConfig
     state: TrainingState
     batches: Batches
-    bf16: bool
     checkpoints: Path
     identity: str
     journal: Journal
@@ -52,6 +51,7 @@ class Steps:
         self._rates = [float(group["lr"]) for group in self.state.optimiser.param_groups]
         self._saved, self._saved_at = self.state.seen, monotonic()
         self._batch: Batch | None = None
+        self._bf16 = self.config.precision == "bfloat16"
 
     def run(self) -> None:
         """Raises InterruptedRunError on a signal and DivergenceError on NaN or Inf."""
@@ -124,7 +124,7 @@ class Steps:
 
     def _precision(self) -> AbstractContextManager[Any]:
         """Of forward passes."""
-        return torch.autocast(self.batches.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+        return torch.autocast(self.batches.device.type, torch.bfloat16) if self._bf16 else nullcontext()
 
     def _log(self, loss: float, norm: float, rate: float, *, last: bool) -> None:
         """The mean loss of every so many samples, and of those at the end."""

@@ -73,6 +73,8 @@ def train(
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
     config = apply_settings(base, [*flags, *settings])
+    if own is not None and config.training.precision == "auto":  # of a recipe; the run's own was settled at its start
+        config = apply_settings(config, [f"training.precision={own.training.precision}"])
     if own is not None:
         _refuse_changes(own, config)
     model = run(config, out, resume=resume, device=device, observer=observer)
