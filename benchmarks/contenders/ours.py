@@ -84,7 +84,7 @@ class Ours(Contender):
 
     def draw(self, n: int, seed: int) -> Tensor:
         sampler = {"name": "ddim", "eta": 0.0}
-        made = self.model.sample(n, sampler=sampler, steps=SAMPLING_STEPS, guidance=1.0, seed=seed, batch=n)
+        made = self.model.sample(n, sampler=sampler, steps=SAMPLING_STEPS, guidance=1.0, against="null", seed=seed, batch=n)
         return made.data.clamp(-1, 1)
 
     def save(self) -> Path:
