@@ -48,9 +48,9 @@ from pellucid.training.state import checkpoints
 from pellucid.training.steps import Steps
 
 BATCH = 250
-WAY: Any = {"sampler": "dpmpp", "steps": 15, "guidance": 1.0}
+WAY: Any = {"sampler": "dpmpp", "steps": 15, "guidance": 1.0, "against": "null"}
 """How checkpoints are sampled."""
-WAYS: dict[str, Any] = {"as the recipe says": {}, "no guidance": {"guidance": 1.0}}
+WAYS: dict[str, Any] = {"as the recipe says": {}, "no guidance": {"guidance": 1.0, "against": "null"}}
 """How the finished model is."""
 KERNEL = 5000
 """Samples, and real ones, for the kernel distance, whose cost grows with their square."""
@@ -108,7 +108,7 @@ def timed(config: RunConfig) -> list[float]:
     """Seconds per sample of whole steps, data to averaged weights, in each round."""
     with TemporaryDirectory() as place:
         folder = Path(place)
-        model, state, batches = assemble(config, prepare(config, folder / "data"))
+        _, state, batches = assemble(config, prepare(config, folder / "data"))
         steps, found = Steps(config.training, state, batches, folder, "", Journal(folder, 0)), []
         for _ in range(ROUNDS):
             steps.step()

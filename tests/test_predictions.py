@@ -287,7 +287,8 @@ def test_noise_level_rises_and_stays_of_order_one(schedule: Schedule) -> None:
     t = torch.cat([number(0), inner()[:, 0], number(1)])
     level = noise_level("edm", schedule, t)
     assert level.isfinite().all()
-    assert level.abs().max() <= 3
+    assert level.min() >= -3
+    assert level.max() <= math.log(200) / 4  # told no further than that, where training hardly comes
     assert (level[1:-1].diff() > 0).all()
     assert level[0] <= level[1]
     assert level[-2] <= level[-1]

@@ -40,6 +40,9 @@ class Entry:
 FIELD: dict[str, Entry] = {
     "pellucid": Entry(recipe="pellucid", network="pellucid"),
     "pellucid-adamw": Entry(recipe="pellucid", network="pellucid", settings=("optimiser.name=adamw",)),
+    "pellucid-adamw-float32": Entry(
+        recipe="pellucid", network="pellucid", settings=("optimiser.name=adamw", "training.precision=float32")
+    ),
     "diffusers": Entry(recipe="diffusers", network="diffusers"),
     "diffusers-network": Entry(recipe="pellucid", network="diffusers"),
     "diffusers-recipe": Entry(recipe="diffusers", network="pellucid"),

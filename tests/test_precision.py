@@ -1,0 +1,70 @@
+"""bfloat16: what it is used for, what is kept out of it, and that a run's file says so."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+import pellucid.training.config
+from pellucid.core.precision import default_precision, has_bfloat16
+from pellucid.networks.attention import SelfAttention
+from pellucid.networks.rotary import Rotary
+from pellucid.training.config import RunConfig, apply_settings, load_config, settled
+from pellucid.training.loop import run
+from pellucid.training.train import train
+
+SMALL = ("network.name=mlp", "network.width=16", "network.depth=1", "training.batch=16", "training.samples=32",
+         "training.evaluate=false")  # fmt: skip
+
+
+def test_rotations_are_not_rounded() -> None:
+    """Positions and angles are the same under autocast, to the last bit: a matrix product would have been rounded."""
+    rotary = Rotary(2, 32)
+    exact = rotary.angles((17, 23))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(rotary.angles((17, 23)), exact)
+    row, column = rotary.frequencies
+    torch.testing.assert_close(exact[16 * 23 + 22], 16 * row + 22 * column)
+
+
+@torch.no_grad()
+def test_attention_itself_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under autocast on a CPU torch's attention is given float32; without, whatever comes."""
+    import pellucid.networks.attention as module
+
+    given: list[torch.dtype] = []
+    original = module.scaled_dot_product_attention
+
+    def watched(q: torch.Tensor, k: torch.Tensor, v: torch.Tensor) -> torch.Tensor:
+        given.extend(each.dtype for each in (q, k, v))
+        return original(q, k, v)
+
+    monkeypatch.setattr(module, "scaled_dot_product_attention", watched)
+    attention, x = SelfAttention(2, 64, 2), torch.randn(2, 5, 5, 64)
+    exact = attention(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        rounded = attention(x)
+    attention.double()(x.double())
+    assert given == 6 * [torch.float32] + 3 * [torch.float64]
+    assert 0 < float((rounded - exact).abs().max()) < 0.05 * float(exact.abs().max())
+
+
+def test_no_precision_is_claimed_that_a_device_lacks() -> None:
+    assert default_precision("meta") == "float32"
+    assert default_precision("cpu") == ("bfloat16" if has_bfloat16("cpu") else "float32")
+
+
+def test_a_run_keeps_the_precision_it_began_with(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """Begun where bfloat16 is fast, resumed where it is not: the file says bfloat16, also to a recipe that says nothing."""
+    monkeypatch.setattr(pellucid.training.config, "default_precision", lambda _: "bfloat16")
+    config = apply_settings(RunConfig(), [f"data.path={pictures}", *SMALL])
+    assert config.training.precision == "auto"
+    run(config, tmp_path / "run")
+    monkeypatch.setattr(pellucid.training.config, "default_precision", lambda _: "float32")
+    assert load_config(tmp_path / "run" / "config.toml").training.precision == "bfloat16"
+    assert settled(config, "cpu").training.precision == "float32"
+    config.save(tmp_path / "recipe.toml")
+    train(None, tmp_path / "run", recipe=tmp_path / "recipe.toml", resume=True)
+    assert load_config(tmp_path / "run" / "config.toml").training.precision == "bfloat16"
