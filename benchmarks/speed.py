@@ -196,7 +196,10 @@ def bars(timings: list[Timing], loops: dict[str, list[float]]) -> list[Bar]:
             "share of the default U-Net, that of diffusers' being 1", 1.3,
             *(_over(share.get(f"{UNET}, {kind}"), share[f"{PEER}, {plain}"]) for kind in (here, plain)),
         ),
-        Bar("speed of our loop with AdamW, the faster peer's being 1", 1.5, *(_over(peer, seconds.get(name)) for name in OURS[:2])),
+        Bar(
+            "speed of our loop with AdamW, the faster peer's being 1", 1.5,
+            *(_over(peer, seconds.get(name)) for name in OURS[:2]),
+        ),
     ]  # fmt: skip
 
 
@@ -209,7 +212,8 @@ def as_markdown(asked: argparse.Namespace, timings: list[Timing], loops: dict[st
     return "\n".join([
         "# Share of the matrix rate in training",
         "",
-        f"Training runs in {PRECISION} here unless told otherwise, the peers in float32 as they come; the matrix rate is float32's.",
+        f"Training runs in {PRECISION} here unless told otherwise, the peers in float32 as they come. The matrix rate is that of "
+        "float32.",
         "",
         "| | bar | as it comes | kept | everybody in float32 |",
         "|---|---|---|---|---|",

@@ -61,7 +61,8 @@ class TrainingConfig(BaseModel):
 
     `precision`: of forward and backward passes; "auto" is bfloat16 where the device has it, else float32. Weights, their
     averages and the optimiser are float32, or float64 all through.
-    `weak`: the share of training after which the averaged weights are kept beside the model, for autoguidance, which doubles
+    `ema`: widths of the averages of the weights, the first of which becomes the model.
+    `weak`: the share of training after which the widest average is kept beside the model, for autoguidance, which doubles
     the model file; 0: not. With `minutes` progress is known from the first plan on, at 5% of them.
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """

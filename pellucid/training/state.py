@@ -47,6 +47,10 @@ class TrainingState:
         """The weights that make the model: the first average, or those of the last step if there is none."""
         return self.averages[0].average if self.averages else self.loss.denoiser.state_dict()
 
+    def widest(self) -> dict[str, Tensor]:
+        """The weights that make its weak version: the widest average, which is furthest behind."""
+        return max(self.averages, key=lambda average: average.width).average if self.averages else self.averaged()
+
     def save(self, folder: Path, keep: int, identity: str) -> Path:
         """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
         path = folder / f"{self.seen:012d}.safetensors"

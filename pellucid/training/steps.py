@@ -102,7 +102,7 @@ class Steps:
         for average in state.averages:
             average.update(state.loss.denoiser.state_dict(), state.step)
         if self.config.weak and not state.weak and state.plan.progress(state.seen) >= self.config.weak:
-            state.weak = {name: value.detach().clone() for name, value in state.averaged().items()}
+            state.weak = {name: value.detach().clone() for name, value in state.widest().items()}
         return loss, norm
 
     def _gradient(self, batch: Batch) -> tuple[float, float]:
