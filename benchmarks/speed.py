@@ -212,8 +212,8 @@ def as_markdown(asked: argparse.Namespace, timings: list[Timing], loops: dict[st
     return "\n".join([
         "# Share of the matrix rate in training",
         "",
-        f"Training runs in {PRECISION} here unless told otherwise, the peers in float32 as they come. The matrix rate is that "
-        "of float32.",
+        f"Training runs in {PRECISION} here unless told otherwise, the peers in float32 as they come. The matrix rate is "
+        "that of float32.",
         "",
         "| | bar | as it comes | kept | everybody in float32 |",
         "|---|---|---|---|---|",
