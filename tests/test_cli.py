@@ -179,7 +179,7 @@ KEYS = [
 SAMPLES = [
     ("@labeled", "There is no model '.*labeled'.*Did you mean '.*labelled"), ("@empty", r"holds no model\.safetensors"),
     ("@texts/a.txt", "not a readable safetensors file"), ("@tiny.npy", "not a readable safetensors file"),
-    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --guidance 2", "give a label"),
+    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --guidance 2", "something to be guided"),
     ("@plain --label 猫", "was trained without labels"), ("@labelled --label cat", "Unknown label 'cat': Known: "),
     ("@labelled --label 'DOG TWO'", "did you mean 'dog two'"), ("@labelled --label 猫,", "Unknown label ''"),
     ("@plain --sampler HUEN", "did you mean 'heun'"), ("@plain --sampler consistency", "needs a sample of"),
