@@ -183,7 +183,7 @@ SAMPLES = [
     ("@plain --label 猫", "was trained without labels"), ("@plain --guidance 2", "something to be guided"),
     ("@labelled --label cat", "Unknown label 'cat': Known: "), ("@labelled --label 猫,", "Unknown label ''"),
     ("@labelled --label 'DOG TWO'", "did you mean 'dog two'"), ("@plain --sampler consistency", "needs a sample of"),
-    ("@plain --sampler HUEN", "mean 'heun'"), ("@plain --grid karas", "mean 'karras'"), ("@plain --grid table", "a table schedule"),
+    ("@plain --sampler HUEN", "mean 'heun'"), ("@plain --grid karas", "mean 'karras'"), ("@plain --grid table", "table schedule"),
     ("@labelled --label all --guidance nan", "--guidance nan"), ("@plain --set foo", "expected sampler.KEY=VALUE"),
     ("@labelled --label all --guidance 1e300", "expected a number within"), ("@plain --set net.x=1", "sampler.KEY=VALUE"),
     ("@labelled --guidance 2 --guidance-interval 3 1", "the lower first"), ("@plain --device cuda:9", "not available here"),
