@@ -179,11 +179,11 @@ KEYS = [
 SAMPLES = [
     ("@labeled", "There is no model '.*labeled'.*Did you mean '.*labelled"), ("@empty", r"holds no model\.safetensors"),
     ("@texts/a.txt", "not a readable safetensors file"), ("@tiny.npy", "not a readable safetensors file"),
-    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"),
+    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --grid table", "table schedule"),
     ("@plain --label 猫", "was trained without labels"), ("@plain --guidance 2", "something to be guided"),
     ("@labelled --label cat", "Unknown label 'cat': Known: "), ("@labelled --label 猫,", "Unknown label ''"),
     ("@labelled --label 'DOG TWO'", "did you mean 'dog two'"), ("@plain --sampler consistency", "needs a sample of"),
-    ("@plain --sampler HUEN", "mean 'heun'"), ("@plain --grid karas", "mean 'karras'"), ("@plain --grid table", "table schedule"),
+    ("@plain --sampler HUEN", "mean 'heun'"), ("@plain --grid karas", "mean 'karras'"),
     ("@labelled --label all --guidance nan", "--guidance nan"), ("@plain --set foo", "expected sampler.KEY=VALUE"),
     ("@labelled --label all --guidance 1e300", "expected a number within"), ("@plain --set net.x=1", "sampler.KEY=VALUE"),
     ("@labelled --guidance 2 --guidance-interval 3 1", "the lower first"), ("@plain --device cuda:9", "not available here"),
