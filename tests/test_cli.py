@@ -179,7 +179,7 @@ KEYS = [
 SAMPLES = [
     ("@labeled", "There is no model '.*labeled'.*Did you mean '.*labelled"), ("@empty", r"holds no model\.safetensors"),
     ("@texts/a.txt", "not a readable safetensors file"), ("@tiny.npy", "not a readable safetensors file"),
-    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --grid table", "table schedule"),
+    ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --grid table", "a table"),
     ("@plain --label 猫", "was trained without labels"), ("@plain --guidance 2", "something to be guided"),
     ("@labelled --label cat", "Unknown label 'cat': Known: "), ("@labelled --label 猫,", "Unknown label ''"),
     ("@labelled --label 'DOG TWO'", "did you mean 'dog two'"), ("@plain --sampler consistency", "needs a sample of"),
