@@ -242,6 +242,16 @@ def test_overrides_are_respected() -> None:
     assert (mlp.stem.out_features, len(mlp.blocks.blocks), mlp.embedding_width) == (24, 3, 5)
 
 
+@pytest.mark.parametrize("channels", [1, 3, 12])
+def test_a_patch_passes_through_the_finest_level_whole(channels: int) -> None:
+    for space in ((28, 28), (64, 64), (256, 256)):
+        network = networks["unet"](in_channels=channels, out_channels=channels, space=space)
+        width, values = network.stem.kernel.weight.shape[:2]
+        assert width >= min(2 * values, 96)
+    given = networks["unet"](in_channels=channels, out_channels=channels, space=(64, 64), channels=(8, 16))
+    assert given.stem.kernel.weight.shape[0] == 8
+
+
 @pytest.mark.parametrize(("section", "message"), [
     ({"name": "unet", "patch": 0}, "patch = 0.*expected a number of at least 1"),
     ({"name": "unet", "patch": [2]}, r"patch = \(2,\).*or 2 of them, one per axis"),

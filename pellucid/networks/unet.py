@@ -95,7 +95,7 @@ class UNet(Network):
         dial, rank = _DIAL[size], self.rank(space)
         self.patch = patch_for(space, dial.positions, 16) if patch is None else patch_of(patch, rank)
         strides = _strides(divide(space, self.patch), None if channels is None else len(channels))
-        widths = _widths(dial.width, len(strides) + 1) if channels is None else channels
+        widths = _widths(dial.width, len(strides) + 1, in_channels * prod(self.patch)) if channels is None else channels
         if min(widths, default=0) < 1:
             raise ConfigError(f"channels = {channels} does not fit: expected one or more widths of at least 1, finest first")
         blocks = setting("blocks", blocks, dial.blocks)
@@ -160,6 +160,11 @@ def _strides(grid: Sequence[int], levels: int | None) -> list[Factors]:
     return strides
 
 
-def _widths(coarsest: int, levels: int) -> tuple[int, ...]:
-    """Half the width on each finer level, but not under a quarter of the coarsest."""
-    return tuple(coarsest // min(4, 2 ** (levels - 1 - level)) for level in range(levels))
+def _widths(coarsest: int, levels: int, values: int) -> tuple[int, ...]:
+    """Half the width on each finer level, but not under a quarter of the coarsest, nor under twice the values of a patch.
+
+    The noise in a patch has to pass through the finest level whole: as wide as the patch, pictures came out with a mesh
+    over them (LOG.md, 2026-11-25). Never is a level wider than the coarsest.
+    """
+    floor = min(coarsest, 2 * values)
+    return tuple(max(floor, coarsest // min(4, 2 ** (levels - 1 - level))) for level in range(levels))
