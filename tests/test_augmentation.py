@@ -20,6 +20,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules import schedules
 from pellucid.training.augmentation import Augmentation, Flip
 from pellucid.training.batches import Batches
+from pellucid.training.conditions import Conditions
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.loop import run
 from pellucid.training.prepare import prepare
@@ -66,7 +67,7 @@ def batches(folder: Path, **settings: object) -> tuple[Batches, Pack]:
     process, cpu = Gaussian(schedule=schedules["cosine"]()), torch.device("cpu")
     augmentation = Augmentation(flip=config.data.flip, shift=config.data.shift)
     codec, drawn = codecs["identity"](), times["logit_normal"]()
-    return Batches(pack, Image(), codec, process, drawn, 0, False, 0.0, cpu, torch.float32, augmentation), pack
+    return Batches(pack, Image(), codec, process, drawn, 0, Conditions(), cpu, torch.float32, augmentation), pack
 
 
 def test_a_function_of_sample_and_epoch(tmp_path: Path) -> None:

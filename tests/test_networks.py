@@ -12,7 +12,7 @@ from pellucid.core.config import build
 from pellucid.core.errors import ConfigError
 from pellucid.core.random import Key
 from pellucid.networks import networks
-from pellucid.networks.attention import SelfAttention
+from pellucid.networks.attention import FeedForward, SelfAttention
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.grid import cell_means, crop, depth_to_space, halving, pad, patch_for, space_to_depth
 from pellucid.networks.initialise import initialise
@@ -55,6 +55,11 @@ def awake(network: Network) -> Network:
 def tiny(name: str, space: tuple[int, ...]) -> Network:
     network: Network = networks[name](in_channels=2, out_channels=3, space=space)
     return network
+
+
+def tokens_for(network: Network, n: int) -> Tensor | None:
+    """Five tokens for each sample, where the network reads any."""
+    return normal("tokens", n, 5, network.token_width) if network.token_width else None
 
 
 def inputs(network: Network, space: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor]:
@@ -123,7 +128,7 @@ def test_every_parameter_gets_gradient(name: str) -> None:
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-2)
     for _ in range(4):  # the zeros of head, gates and modulations each hold up what lies behind them for one step
         optimiser.zero_grad()
-        (network(x, c_noise, vector) - target).square().mean().backward()
+        (network(x, c_noise, vector, tokens_for(network, shape[0])) - target).square().mean().backward()
         optimiser.step()
     without = [key for key, value in network.named_parameters() if value.grad is None or not value.grad.any()]
     assert without == []
@@ -161,6 +166,20 @@ def test_the_gradient_in_x_and_time_is_the_slope(name: str) -> None:
     awake(network)
     x, c_noise = normal("x", *shape).requires_grad_(), normal("c_noise", shape[0]).requires_grad_()
     assert torch.autograd.gradcheck(network, (x, c_noise), fast_mode=True)
+
+
+@pytest.mark.parametrize("name", ["unet", "transformer"])
+def test_tokens_are_a_set_that_matters(name: str) -> None:
+    network, shape = networks[name].example()
+    awake(network)
+    x, c_noise = normal("x", *shape), normal("c_noise", shape[0])
+    tokens = tokens_for(network, shape[0])
+    assert tokens is not None
+    y = network(x, c_noise, None, tokens)
+    torch.testing.assert_close(network(x, c_noise, None, tokens.flip(1)), y, rtol=0, atol=1e-12)
+    torch.testing.assert_close(network(x, c_noise, None, tokens.repeat(1, 2, 1)), y, rtol=0, atol=1e-12)
+    for other in (tokens.flip(0), tokens + torch.tensor([[1.0], [0], [0], [0], [0]]), None):
+        assert (network(x, c_noise, None, other) - y).abs().amax(dim=(1, 2, 3)).min() > 1e-4
 
 
 @over_names
@@ -344,7 +363,7 @@ def test_noise_levels_have_embeddings_of_their_own() -> None:
 
 
 def test_a_block_is_the_identity_at_the_start() -> None:
-    block = Modulated(nn.Linear(6, 6), 6, 4)
+    block = Modulated(FeedForward(6), 6, 4)
     x = torch.randn(2, 3, 3, 6)
     assert torch.equal(block(x, torch.randn(2, 1, 1, 4)), x)
 

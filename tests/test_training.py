@@ -22,6 +22,7 @@ from pellucid.losses import times
 from pellucid.modalities.image import Image
 from pellucid.model.model import Model
 from pellucid.training.batches import Batch, Batches
+from pellucid.training.conditions import Conditions
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.journal import Journal
 from pellucid.training.loop import run
@@ -78,7 +79,8 @@ def configured(data: Path, *more: str) -> RunConfig:
 def batches(prepared: Prepared, *, seed: int = 0, drop: float = 0.1, labelled: bool = True, **parts: Any) -> Batches:
     model = Model.create(configured(Path("x"), *parts.get("settings", ())).model_part(), prepared.facts)
     process, drawn, cpu = model.denoiser.process, times["logit_normal"](), torch.device("cpu")
-    return Batches(prepared.pack, Image(), model.codec, process, drawn, seed, labelled, drop, cpu, torch.float32)
+    conditions = Conditions(model.conditioners if labelled else {}, drop)
+    return Batches(prepared.pack, Image(), model.codec, process, drawn, seed, conditions, cpu, torch.float32)
 
 
 def log(folder: Path, kind: str) -> list[dict[str, Any]]:
@@ -135,7 +137,7 @@ def test_noise_belongs_to_the_sample_and_the_epoch(prepared: Prepared) -> None:
 def test_conditions_are_dropped_at_the_asked_rate(rate: float, prepared: Prepared) -> None:
     """Within four standard deviations over 40 epochs, never at rate 0, and what is kept is the sample's own label."""
     seen = joined([batches(prepared, drop=rate)(0, 40 * COUNT)])
-    dropped = seen["label"] < 0
+    dropped = seen["label"] == 3
     assert abs(float(dropped.double().mean()) - rate) <= 4 * sqrt(rate * (1 - rate) / len(dropped))
     assert torch.equal(seen["label"][~dropped], seen["ids"][~dropped] % 3)
     each = torch.zeros(COUNT).index_add_(0, seen["ids"], dropped.float())

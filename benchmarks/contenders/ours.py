@@ -27,6 +27,7 @@ from pellucid.networks.initialise import initialise
 from pellucid.networks.network import Network
 from pellucid.training import optimisers
 from pellucid.training.batches import Batches
+from pellucid.training.conditions import Conditions
 from pellucid.training.config import RunConfig, apply_settings, load_recipe, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
@@ -141,7 +142,7 @@ def _state(config: RunConfig, model: Model) -> TrainingState:
 def _batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:
     return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, build(times, config.loss.times), config.seed,
-        False, 0.0, model.device, model.dtype,
+        Conditions(), model.device, model.dtype,
     )  # fmt: skip
 
 

@@ -56,7 +56,9 @@ class Levelled(Network):
         super().__init__()
         self.module = module
 
-    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None  # noqa: ARG002
+    ) -> Tensor:
         assert vector is None  # unconditional
         return _tensor(self.module(x, PEERS_STEPS * torch.sigmoid(4 * c_noise)))
 

@@ -26,6 +26,10 @@ Out = Annotated[
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
 ]
+Prompt = Annotated[
+    str | None, typer.Option(metavar="TEXT", help="What to make, in words; (word:1.3) weighs, {red|blue} gives both.")
+]
+Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What not to make, in words; takes guidance above 1.")]
 Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(samplers)}.")]
 Steps = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Steps from noise to data; more is better and slower.")
@@ -53,6 +57,8 @@ def sample(
     n: Count = 16,
     out: Out = Path("samples.png"),
     label: Label = None,
+    prompt: Prompt = None,
+    negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
     guidance: Guidance = None,
@@ -81,6 +87,7 @@ def sample(
     _check_out(out, PICTURES, "--out", folder=True)
     _check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.conditioners.prompt import expand
     from pellucid.model.model import Model
 
     screen = console(quiet)
@@ -91,7 +98,8 @@ def sample(
     parts = _parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
-            n, label=_wanted(loaded, label), steps=steps, guidance=guidance, guidance_interval=guidance_interval,
+            n, label=_wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
+            guidance=guidance, guidance_interval=guidance_interval,
             against=against, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **parts,
         )  # fmt: skip
     if not bool(made.data.isfinite().all()):
@@ -105,8 +113,8 @@ def sample(
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
-    facts = {"n": n, "nfe": made.nfe, "seconds": made.seconds, "labels": made.labels, "seed": made.seed}
-    result(lines, {**facts, "files": [str(path) for path in written], "journey": journey}, json, quiet)
+    facts = {"n": n, "nfe": made.nfe, "seconds": made.seconds, "labels": made.labels, "prompts": made.prompts}
+    result(lines, {**facts, "seed": made.seed, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
 def _check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, folder: bool) -> None:

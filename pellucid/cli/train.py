@@ -24,8 +24,8 @@ def train(
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of the pictures in pixels.")] = None,
     condition: Annotated[
-        Literal["auto", "none", "label"] | None,
-        typer.Option(help="What samples are conditioned on; auto, the default: labels if there are any."),
+        Literal["auto", "none", "label", "caption"] | None,
+        typer.Option(help="What samples are conditioned on; auto, the default: labels and captions, if any."),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Settings to start from: fashion-mnist, or a TOML file of your own.")

@@ -3,6 +3,7 @@
 from pellucid.core.registry import Registry
 
 conditioners = Registry("conditioner", __name__, {
+    "caption": "caption.Caption",
     "label": "label.Label",
 })
 

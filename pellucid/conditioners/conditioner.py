@@ -1,17 +1,29 @@
 """The contract of a conditioner: it embeds one entry of `cond` and knows the entry that asks for nothing."""
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
+TOKEN_WIDTH = 256
+"""Of all tokens, so that those of several conditioners can stand side by side and networks need not know whose they are."""
+
+
+class Embedded(NamedTuple):
+    """What a network is told: `vector` (B, width) is added to its embedding of the noise level, `tokens` (B, L, TOKEN_WIDTH)
+    are what it may attend to; None where a vector says it all.
+    """
+
+    vector: Tensor
+    tokens: Tensor | None = None
+
 
 class Conditioner(nn.Module, ABC):
-    """One entry of `cond`, embedded as a vector (B, width) that is added to the network's noise-level embedding."""
+    """One entry of `cond`, embedded for a network."""
 
     @abstractmethod
-    def forward(self, value: Tensor) -> Tensor:
-        """(B, ...) as it stands in `cond` -> (B, width)."""
+    def forward(self, value: Tensor) -> Embedded:
+        """(B, ...) as it stands in `cond`, embedded."""
 
     @abstractmethod
     def null(self, count: int) -> Tensor:

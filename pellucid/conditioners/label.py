@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.conditioner import Conditioner, Embedded
 from pellucid.core.errors import ConfigError, nearest
 
 
@@ -23,11 +23,10 @@ class Label(Conditioner):
         self.names = tuple(names)
         self.table = nn.Embedding(len(self.names) + 1, width)
 
-    def forward(self, value: Tensor) -> Tensor:
-        """(B,) indices, -1 or len(names) for none -> (B, width)."""
+    def forward(self, value: Tensor) -> Embedded:
+        """(B,) indices, -1 or len(names) for none -> a vector (B, width)."""
         index = torch.where(value < 0, len(self.names), value)
-        embedded: Tensor = self.table(index.to(self.table.weight.device))
-        return embedded
+        return Embedded(self.table(index.to(self.table.weight.device)))
 
     def null(self, count: int) -> Tensor:
         return torch.full((count,), len(self.names), dtype=torch.int64)

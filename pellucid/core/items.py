@@ -11,12 +11,13 @@ class Item:
     """One sample as stored: `data` is (C, *space) in the modality's storage type (uint8 for pictures).
 
     `source` names where it came from, relative to the data set ("coats/17.png" or "images.npy#17"); `label` is the
-    class name or None.
+    class name or None; of several `captions`, each without line breaks, one is as good as another.
     """
 
     source: str
     data: NDArray[Any]
     label: str | None = None
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,8 @@
 
     samples.npy     (N, C, *space) in the modality's storage type
     labels.npy      (N,) int64, an index into the manifest's sorted label names, -1 where there is none
+    captions.txt    only if there are any: a line for each sample, its captions separated by tabs
+    captions.npy    with it: (N + 1,) int64, the byte at which each line begins
     sources.jsonl   one line for each source file: path, size and SHA-256, or the reason why it was rejected
     manifest.json   count, shape, label names, hashes, notes and the settings it was made with; written last
 
@@ -23,7 +25,7 @@ from pellucid.core.items import Origin, Rejection
 
 VERSION = 1
 SAMPLES, LABELS, SOURCES, MANIFEST = "samples.npy", "labels.npy", "sources.jsonl", "manifest.json"
-FILES = (SAMPLES, LABELS, SOURCES)
+CAPTIONS, PLACES = "captions.txt", "captions.npy"
 
 
 class Pack:
@@ -40,6 +42,10 @@ class Pack:
         self.label_names: tuple[str, ...] = tuple(manifest["label_names"])
         self.samples: NDArray[Any] = np.load(folder / SAMPLES, mmap_mode="r", allow_pickle=False)
         self.labels: NDArray[np.int64] = np.load(folder / LABELS, mmap_mode="r", allow_pickle=False)
+        self.captioned = int(manifest.get("captioned", 0))  # how many samples have captions
+        if self.captioned:
+            self._lines: NDArray[np.uint8] = np.memmap(folder / CAPTIONS, np.uint8, "r")
+            self._places: NDArray[np.int64] = np.load(folder / PLACES, mmap_mode="r", allow_pickle=False)
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
@@ -76,6 +82,13 @@ class Pack:
         """Samples (B, C, *space) and labels (B,) of the given ids (B,), as copies in memory."""
         return self.samples[ids], self.labels[ids]
 
+    def captions(self, sample: int) -> tuple[str, ...]:
+        """What is said of one sample; nothing, one or several."""
+        if not self.captioned:
+            return ()
+        start, end = self._places[sample : sample + 2]
+        return tuple(caption for caption in bytes(self._lines[start:end]).decode().strip("\n").split("\t") if caption)
+
     def __reduce__(self) -> tuple[Callable[[Path], "Pack"], tuple[Path]]:
         return Pack.open, (self.folder,)  # a worker process maps the files, it is not sent them
 
@@ -86,7 +99,7 @@ class Pack:
 
     @property
     def content(self) -> str:
-        """SHA-256 of samples, labels and label names: equal for equal data, whatever it was read from."""
+        """SHA-256 of samples, labels, label names and captions: equal for equal data, whatever it was read from."""
         return str(self.manifest["content"])
 
     @property
@@ -116,13 +129,13 @@ class Pack:
         Raises:
             DataError: a file is not what was written.
         """
-        for name in FILES:
+        for name in self.manifest["files"]:
             if sha256(self.folder / name) != self.manifest["files"][name]["sha256"]:
                 raise DataError(f"The pack '{self.folder}' is damaged: the content of {name} changed. Pack the data again.")
 
     def _damage(self) -> str:
         """What is wrong by size and shape, or nothing."""
-        for name in FILES:
+        for name in self.manifest["files"]:
             size, expected = (self.folder / name).stat().st_size, self.manifest["files"][name]["size"]
             if size != expected:
                 return f"{name} has {size} bytes, expected {expected}"

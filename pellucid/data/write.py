@@ -3,11 +3,11 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.files import atomic_folder, sha256
 from pellucid.core.items import Item, Record, Rejection
 from pellucid.data.growing import GrowingArray
-from pellucid.data.pack import FILES, LABELS, MANIFEST, SAMPLES, SOURCES, VERSION, Pack
+from pellucid.data.pack import CAPTIONS, LABELS, MANIFEST, PLACES, SAMPLES, SOURCES, VERSION, Pack
 
 BLOCK = 1 << 20
 
@@ -44,9 +44,10 @@ def write_pack(
         facts = _write_arrays(records, building)
         files = {
             name: {"size": (building / name).stat().st_size, "sha256": sha256(building / name)}
-            for name in FILES
+            for name in sorted(file.name for file in building.iterdir())
         }
-        data = [files[SAMPLES]["sha256"], files[LABELS]["sha256"], facts["label_names"]]
+        captions = [files[CAPTIONS]["sha256"]] if facts["captioned"] else []
+        data = [files[SAMPLES]["sha256"], files[LABELS]["sha256"], facts["label_names"], *captions]
         content = hashlib.sha256(json.dumps(data).encode()).hexdigest()
         manifest = {
             "pack": VERSION, **facts, "content": content, "files": files,
@@ -65,6 +66,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
     with ExitStack() as stack:
         labels = stack.enter_context(GrowingArray(building / LABELS, (), np.int64))
         sources = stack.enter_context((building / SOURCES).open("w", encoding="utf-8"))
+        captions = stack.enter_context(_Captions(building))
         for record in records:
             if isinstance(record, Item):
                 if samples is None:
@@ -74,6 +76,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
                 samples.append(record.data)
                 index = -1 if record.label is None else names.setdefault(record.label, len(names))
                 labels.append(np.asarray(index, dtype=np.int64))
+                captions.append(record.captions)
                 continue
             sources.write(json.dumps(asdict(record)) + "\n")
             if isinstance(record, Rejection):
@@ -87,9 +90,36 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
         "shape": list(samples.shape),
         "dtype": str(samples.dtype),
         "label_names": _sort_labels(building / LABELS, list(names)),
+        "captioned": captions.count,
         "rejected": rejected,
         "notes": dict(notes),
     }
+
+
+class _Captions:
+    """The lines of captions and where each begins; no files at all where no sample has any."""
+
+    def __init__(self, building: Path) -> None:
+        self.count = 0
+        self._building = building
+        self._lines = (building / CAPTIONS).open("wb")
+        self._places = GrowingArray(building / PLACES, (), np.int64)
+
+    def append(self, captions: Sequence[str]) -> None:
+        self._places.append(np.asarray(self._lines.tell(), dtype=np.int64))
+        self._lines.write("\t".join(captions).encode() + b"\n")
+        self.count += bool(captions)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._places.append(np.asarray(self._lines.tell(), dtype=np.int64))
+        self._lines.close()
+        self._places.__exit__(*error)
+        if not self.count:
+            (self._building / CAPTIONS).unlink()
+            (self._building / PLACES).unlink()
 
 
 def _check(item: Item, samples: GrowingArray) -> None:

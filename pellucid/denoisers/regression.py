@@ -6,7 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.conditioner import Conditioner, Embedded
 from pellucid.core.errors import UnsupportedError, nearest
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
@@ -23,7 +23,7 @@ class Regression(Denoiser):
     Arguments:
         process: the corruption it undoes.
         network: F.
-        conditioners: one for each entry of `cond`; their vectors are summed.
+        conditioners: one for each entry of `cond`; their vectors are summed, their tokens stand side by side.
         prediction: what F stands for; see `prediction.py`.
         preconditioning: how input and noise level are scaled; see `preconditioning.py`.
         sigma_data: standard deviation of the clean data, for "edm".
@@ -59,7 +59,7 @@ class Regression(Denoiser):
         t = _times(t, x_t)
         c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
         c_noise = noise_level(self.preconditioning, self.process.schedule, t)
-        output: Tensor = self.network(c_in.to(x_t) * x_t, c_noise.to(x_t), self._vector(cond, len(x_t)))
+        output: Tensor = self.network(c_in.to(x_t) * x_t, c_noise.to(x_t), *self._embedded(cond, len(x_t)))
         return output
 
     def null(self, cond: Cond) -> Cond:
@@ -74,16 +74,18 @@ class Regression(Denoiser):
         assert isinstance(conditioner, Conditioner)
         return conditioner
 
-    def _vector(self, cond: Cond | None, count: int) -> Tensor | None:
-        """Sum of all conditions' vectors; a condition that is not asked for is null."""
+    def _embedded(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
+        """Vector and tokens of all conditions together; one that is not asked for is null."""
         for name in cond or {}:
             self.conditioner(name)
-        total = None
+        vectors, tokens = [], []
         for name in self.conditioners:
             conditioner = self.conditioner(name)
-            vector = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
-            total = vector if total is None else total + vector
-        return total
+            found: Embedded = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
+            vectors.append(found.vector)
+            if found.tokens is not None:
+                tokens.append(found.tokens)
+        return sum(vectors[1:], vectors[0]) if vectors else None, torch.cat(tokens, dim=1) if tokens else None
 
 
 def _times(t: Tensor, x_t: Tensor) -> Tensor:

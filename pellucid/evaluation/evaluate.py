@@ -40,7 +40,8 @@ def evaluate(
     progress: Callable[[int, int], None] | None = None,
     **sampling: Any,
 ) -> Evaluation:
-    """Draw `n` samples and compare them with `data`; classes in the data's proportion where the model knows them.
+    """Draw `n` samples and compare them with `data`; classes in the data's proportion, or captions of the data, where
+    the model knows them.
 
     Arguments:
         data: a path, read as training data is, to the model's shape; or an open pack.
@@ -59,8 +60,11 @@ def evaluate(
     with opened(data, model) as source:
         network = choose_network(features, source, weights)
         known = bool(source.names) and set(source.names) <= set(model.facts.labels)
-        labels = source.proportional(n) if known else None
-        samples = model.sample(n, label=labels, seed=seed, batch=batch, progress=progress, **sampling)
+        labels, prompts = source.proportional(n) if known else None, None
+        if model.facts.captions and source.pack.captioned:
+            drawn, prompts = source.described(n, seed)
+            labels = source.labels(drawn) if known else None
+        samples = model.sample(n, label=labels, prompt=prompts, seed=seed, batch=batch, progress=progress, **sampling)
         if not bool(samples.data.isfinite().all()):
             raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")
         stored = model.modality.encode(samples.data)  # as it would be written: whole grey levels within range

@@ -48,6 +48,11 @@ class Source:
         places = (np.arange(n) + 0.5) * len(self.pack) / n
         return [self.pack.label_names[label] for label in np.sort(self.pack.labels)[places.astype(np.int64)]]
 
+    def described(self, n: int, seed: int) -> tuple[NDArray[np.int64], list[str]]:
+        """`n` samples drawn by key, all of them once before any twice, and a caption of each, empty where there is none."""
+        ids = np.resize(self.choose(n, seed), n)
+        return ids, [(*self.pack.captions(sample), "")[0] for sample in ids.tolist()]
+
     def blocks(self, ids: NDArray[np.int64], size: int = BLOCK) -> Iterator[Tensor]:
         """The samples of these ids in the model's range, some at a time."""
         for start in range(0, len(ids), size):

@@ -19,17 +19,20 @@ class ClassifierFree(Denoiser):
         denoiser: the one to guide; its `null(cond)` asks for nothing.
         guidance: w; 1 leaves the denoiser as it is.
         interval: where guidance acts.
+        away: entries of `cond`, one row each, to lead away from instead of nothing: a negative prompt.
     """
 
-    def __init__(self, denoiser: Denoiser, guidance: float, *, interval: Interval = EVERYWHERE) -> None:
+    def __init__(
+        self, denoiser: Denoiser, guidance: float, *, interval: Interval = EVERYWHERE, away: Cond | None = None
+    ) -> None:
         super().__init__(denoiser.process)
-        self.denoiser, self.guidance, self.interval = denoiser, guidance, interval
+        self.denoiser, self.guidance, self.interval, self.away = denoiser, guidance, interval, away or {}
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
         weight = self._weight(t)
         if cond is None or bool((weight == 1).all()):
             return Mean(self.denoiser(x_t, t, cond).mean)
-        null = self.null(cond)
+        null = {**self.null(cond), **{name: row.expand(len(x_t), *row.shape[1:]) for name, row in self.away.items()}}
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
         times = t if t.numel() == 1 or len(t) == 1 else torch.cat([t, t])
         wanted, neutral = self.denoiser(torch.cat([x_t, x_t]), times, both).mean.chunk(2)

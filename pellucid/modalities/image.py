@@ -26,7 +26,7 @@ from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.pictures import read_pictures
 from pellucid.modalities.sheet import sheet
 from pellucid.sources import sources
-from pellucid.sources.find import find, is_remote, kind_of
+from pellucid.sources.find import find, find_companions, is_remote, kind_of
 from pellucid.sources.source import Source
 from pellucid.sources.walk import walk
 
@@ -60,6 +60,7 @@ class Image(Modality):
             yield from pair.files()
         else:
             yield from (source.path for source in find(path) if isinstance(source, Source))
+            yield from find_companions(path)
 
     def read(
         self, path: Path, *, size: Size = None, channels: int | None = None, labels: bool = True
@@ -78,9 +79,17 @@ class Image(Modality):
         levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)  # rounds half to even
         return np.asarray(levels.to(torch.uint8).cpu().numpy())
 
-    def write(self, samples: Tensor, path: Path, *, labels: Sequence[str | None] | None = None) -> list[Path]:
+    def write(
+        self,
+        samples: Tensor,
+        path: Path,
+        *,
+        labels: Sequence[str | None] | None = None,
+        captions: Sequence[str] | None = None,
+    ) -> list[Path]:
         """A name with a picture's suffix gets a contact sheet, or the picture itself if there is only one; `.npy` gets
-        the bytes (B, C, H, W); any other name is a folder for 000000.png, 000001.png, ... and, with labels, metadata.jsonl.
+        the bytes (B, C, H, W); any other name is a folder for 000000.png, 000001.png, ... and, with labels or captions,
+        metadata.jsonl, from which they can be read again.
         """
         if not len(samples):
             raise UserError("There are no samples to write.")
@@ -90,14 +99,16 @@ class Image(Modality):
             return [path]
         if is_picture(path):
             pictures = self.encode(samples)
-            _save(as_picture(pictures[0]) if len(pictures) == 1 else sheet(list(pictures), labels=labels), path)
+            _save(as_picture(pictures[0]) if len(pictures) == 1 else sheet(list(pictures), labels=labels or captions), path)
             return [path]
         written = [path / f"{index:06d}.png" for index in range(len(samples))]
         for sample, file in zip(samples, written, strict=True):
             _save(as_picture(self.encode(sample)), file)
-        if labels is not None:
-            facts = zip(written, labels, strict=True)
-            lines = [json.dumps({"file_name": file.name, "label": label}, ensure_ascii=False) for file, label in facts]
+        columns = {name: column for name, column in (("label", labels), ("text", captions)) if column is not None}
+        if columns:
+            facts = [{"file_name": file.name, **{name: column[row] for name, column in columns.items()}}
+                     for row, file in enumerate(written)]
+            lines = [json.dumps(fact, ensure_ascii=False) for fact in facts]
             with atomic_write(path / "metadata.jsonl") as temporary:
                 temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
             written.append(path / "metadata.jsonl")

@@ -75,12 +75,19 @@ class Modality(ABC):
         """From the model's range to the nearest value of the storage type; undoes `decode` exactly."""
 
     @abstractmethod
-    def write(self, samples: Tensor, path: Path, *, labels: Sequence[str | None] | None = None) -> list[Path]:
+    def write(
+        self,
+        samples: Tensor,
+        path: Path,
+        *,
+        labels: Sequence[str | None] | None = None,
+        captions: Sequence[str] | None = None,
+    ) -> list[Path]:
         """Samples (B, C, *space) as files that other programs open, each whole or not there at all.
 
         Arguments:
             path: a folder for a file each, or a file that shows all at once.
-            labels: a name for each sample, where the format has room for it.
+            labels, captions: what each sample was to be, where the format has room for it.
 
         Returns:
             The files written.

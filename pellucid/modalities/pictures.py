@@ -67,7 +67,8 @@ class _Reading:
             return Rejection(source=entry.name, reason=why(error))
         self.count += 1
         self.found |= dict.fromkeys((*picture.notes, *entry.notes))
-        return Item(source=entry.name, data=data, label=self.survey.label(entry, source) if self.labels else None)
+        label = self.survey.label(entry, source) if self.labels else None
+        return Item(source=entry.name, data=data, label=label, captions=entry.captions)
 
     def _origins(self, source: Source) -> Iterator[Origin | Rejection]:
         notes = (*self.notes, *self.found)

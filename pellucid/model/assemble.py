@@ -5,12 +5,13 @@ from typing import Any
 
 from pellucid.codecs import codecs
 from pellucid.codecs.codec import Codec
-from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners import conditioners
+from pellucid.conditioners.conditioner import TOKEN_WIDTH, Conditioner
 from pellucid.conditioners.label import Label
 from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
-from pellucid.denoisers.denoiser import Denoiser
+from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
@@ -45,15 +46,20 @@ def assemble_process(config: ModelConfig) -> Process:
 
 
 def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
-    """The denoiser with a network for the codec's shape and a conditioner for the labels, if there are any."""
+    """The denoiser with a network for the codec's shape and conditioners for labels and captions, where there are any."""
     channels, *space = codec.latent_shape(facts.shape)
-    network: Network = build(networks, config.network, in_channels=channels, out_channels=channels, space=tuple(space))
-    conditioners: dict[str, Conditioner] = {}
+    network: Network = build(
+        networks, config.network, in_channels=channels, out_channels=channels, space=tuple(space),
+        token_width=TOKEN_WIDTH if facts.captions else 0,
+    )  # fmt: skip
+    conditions: dict[str, Conditioner] = {}
     if facts.labels:
-        conditioners["label"] = Label(names=facts.labels, width=network.embedding_width)
+        conditions["label"] = Label(names=facts.labels, width=network.embedding_width)
+    if facts.captions:
+        conditions["caption"] = build(conditioners, config.text, width=network.embedding_width)
     section = {"sigma_data": facts.std, **config.denoiser}
     denoiser: Denoiser = build(
-        denoisers, section, process=assemble_process(config), network=network, conditioners=conditioners
+        denoisers, section, process=assemble_process(config), network=network, conditioners=conditions
     )
     return denoiser
 
@@ -87,8 +93,12 @@ def check_sampling(config: Section, denoiser: Denoiser, weak: Denoiser | None = 
     guided(denoiser, config, weak)
 
 
-def guided(denoiser: Denoiser, config: Section, weak: Denoiser | None = None) -> Denoiser:
-    """The denoiser under the guidance of a `sampling` section; a weight of 1 leaves it as it is."""
+def guided(
+    denoiser: Denoiser, config: Section, weak: Denoiser | None = None, away: Cond | None = None
+) -> Denoiser:
+    """The denoiser under the guidance of a `sampling` section, away from nothing or from `away`, or from the weak one; a
+    weight of 1 leaves it as it is.
+    """
     weight, against = float(config.get("guidance", 1.0)), config.get("against", "null")
     if not abs(weight) < STRONGEST:
         raise ConfigError(f"guidance = {weight:g}: expected a number within {STRONGEST:g}, 1 for none")
@@ -100,8 +110,10 @@ def guided(denoiser: Denoiser, config: Section, weak: Denoiser | None = None) ->
     if weight == 1:
         return denoiser
     if weak is not None and against == "weak":
+        if away:
+            raise ConfigError("A negative prompt is what guidance leads away from: it goes with against = 'null'")
         return Autoguidance(denoiser, weak, weight, interval=interval)
-    return ClassifierFree(denoiser, weight, interval=interval)
+    return ClassifierFree(denoiser, weight, interval=interval, away=away)
 
 
 def _interval(limits: Any) -> Interval:

@@ -9,7 +9,9 @@ Section = dict[str, Any]
 
 
 class ModelConfig(BaseModel):
-    """One section for each part, by its registry's name. `shift` is a key of any schedule: see `schedules.Shifted`."""
+    """One section for each part, by its registry's name. `shift` is a key of any schedule: see `schedules.Shifted`; `text`
+    is the conditioner that reads captions, where there are any.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -19,18 +21,21 @@ class ModelConfig(BaseModel):
     network: Section = {"name": "unet", "size": "tiny"}
     denoiser: Section = {"name": "regression"}
     codec: Section = {"name": "identity"}
+    text: Section = {"name": "caption"}
     sampling: Section = {}
 
 
 class Facts(BaseModel):
     """What the data decided: stored with the model, not set by the user.
 
-    shape is (C, *space) of a sample; labels the class names; mean and std are over all values in the model's range.
+    shape is (C, *space) of a sample; labels the class names; captions whether samples have any; mean and std are over all
+    values in the model's range.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     shape: tuple[int, ...]
     labels: tuple[str, ...] = ()
+    captions: bool = False
     mean: float = 0.0
     std: float = 0.5

@@ -1,6 +1,6 @@
 """A model: everything that is needed to sample, in one object and one file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -10,10 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.codecs.codec import Codec
+from pellucid.conditioners.conditioner import Conditioner
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
-from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.regression import Regression
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
@@ -76,6 +77,13 @@ class Model:
         """To one safetensors file, written whole or not at all."""
         write_model(path, self.config, self.facts, self.card, self.tensors())
 
+    @property
+    def conditioners(self) -> dict[str, Conditioner]:
+        """What reads each entry of `cond`: "label", "caption", as far as the model has them."""
+        if not isinstance(self.denoiser, Regression):
+            return {}
+        return {name: self.denoiser.conditioner(name) for name in self.denoiser.conditioners}
+
     def parts(self) -> dict[str, nn.Module]:
         """What has weights, by the names that they begin with in the file."""
         weak = {} if self.weak is None else {"weak": self.weak}
@@ -133,6 +141,8 @@ class Model:
         n: int,
         *,
         label: Any = None,
+        prompt: str | Sequence[str] | None = None,
+        negative: str | None = None,
         sampler: str | Mapping[str, Any] | None = None,
         steps: int | None = None,
         guidance: float | None = None,
@@ -148,6 +158,8 @@ class Model:
 
         Arguments:
             label: a class name or index, a list of them that is repeated, "all" for each in turn, or None for any.
+            prompt: what to make, in words, or a list of such that is repeated, weights written as in "a (red:1.3) cat".
+            negative: what not to make, in words; it takes guidance.
             sampler, grid: a registered name, or a mapping with `name` and settings.
             steps: intervals of the grid; what it costs in network calls is in the result's `nfe`.
             guidance: its weight; 1 is off.
@@ -169,18 +181,21 @@ class Model:
         config = self.sampling(
             sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
         )
-        cond, names = self._condition(label, n)
-        if cond is None and config["against"] == "null" and float(config["guidance"]) != 1:
+        cond = self._condition(n, label=label, caption=prompt)
+        away = None if negative is None else self._condition(1, caption=negative)
+        if away is not None and float(config["guidance"]) == 1:
+            raise ConfigError(f"The negative prompt '{negative}' has no effect without guidance: set it above 1, such as 3")
+        if not cond and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
         times = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
         start, ticks = perf_counter(), len(times) - 1
         total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
-        denoiser = guided(self.denoiser, config, self.weak)
+        denoiser = guided(self.denoiser, config, self.weak, away)
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
-            part = {name: value[first : first + len(ids)] for name, value in cond.items()} if cond else None
+            part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
 
             def report(now: Progress, first: int = first) -> None:
                 nonlocal nfe
@@ -198,8 +213,10 @@ class Model:
             with torch.no_grad():
                 pieces.append(self.codec.decode(x).float().cpu())
         return Samples(
-            data=torch.cat(pieces), modality=self.modality, labels=names, seed=seed, nfe=nfe,
+            data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=nfe,
             seconds=perf_counter() - start, journey=frames,
+            labels=tuple(self.facts.labels[i] for i in cond["label"].tolist()) if "label" in cond else None,
+            prompts=None if prompt is None else tuple(_repeated(prompt, n)),
         )  # fmt: skip
 
     def _prior(self, draws: Keyed, t: Tensor) -> Tensor:
@@ -215,16 +232,24 @@ class Model:
         shown: Tensor = self.codec.decode(x[:JOURNEY_SAMPLES] / max(1.0, float(size))).float().cpu()
         return shown
 
-    def _condition(self, label: Any, n: int) -> tuple[Cond | None, tuple[str, ...] | None]:
-        """`cond` for n samples and the names asked for."""
-        if label is None:
-            return None, None
-        if not self.facts.labels or not isinstance(self.denoiser, Regression):
-            raise UnsupportedError(f"Label '{label}' was asked for, but the model was trained without labels")
-        value = self.denoiser.conditioner("label").parse(label, n)
-        return {"label": value}, tuple(self.facts.labels[i] for i in value.tolist())
+    def _condition(self, n: int, **asked: Any) -> dict[str, Tensor]:
+        """`cond` for n samples, of what was asked for by name."""
+        cond, conditioners = {}, self.conditioners
+        for name, value in asked.items():
+            if value is not None:
+                if name not in conditioners:
+                    raise UnsupportedError(f"{name.capitalize()} '{value}' was asked for, but the model was trained without "
+                                           f"{name}s")
+                cond[name] = conditioners[name].parse(value, n)
+        return cond
 
     def _refuse_guidance(self, guidance: float) -> float:
-        ways = [*(["give a label"] if self.facts.labels else []), *(["set against = 'weak'"] if self.weak else [])]
+        asking = " or ".join(["a label"] * bool(self.facts.labels) + ["a prompt"] * self.facts.captions)
+        ways = [*([f"give {asking}"] if asking else []), *(["set against = 'weak'"] if self.weak else [])]
         way = ", or ".join([*ways, "set guidance = 1 (off)"])
         raise ConfigError(f"guidance = {guidance:g} needs something to be guided to or away from: {way}")
+
+
+def _repeated(prompt: str | Sequence[str], n: int) -> list[str]:
+    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+    return [prompts[i % len(prompts)] for i in range(n)]

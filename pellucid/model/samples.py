@@ -14,7 +14,8 @@ class Samples:
 
     Attributes:
         data: (N, C, *space) in the modality's range, [-1, 1] for pictures, on the CPU.
-        labels: what was asked for, a name for each sample, or None.
+        labels: the classes that were asked for, a name for each sample, or None.
+        prompts: the words that were asked for, likewise.
         seed: of the whole call; sample i has the id i, whatever the batch.
         nfe: network calls per sample.
         seconds: time it took.
@@ -23,7 +24,8 @@ class Samples:
 
     data: Tensor
     modality: Modality
-    labels: tuple[str, ...] | None
+    labels: tuple[str, ...] | None = None
+    prompts: tuple[str, ...] | None = None
     seed: int
     nfe: int
     seconds: float
@@ -34,7 +36,7 @@ class Samples:
 
     def save(self, path: Path | str) -> list[Path]:
         """Write to a folder, one file a sample, or to a file that shows all; returns the paths."""
-        return self.modality.write(self.data, Path(path), labels=self.labels)
+        return self.modality.write(self.data, Path(path), labels=self.labels, captions=self.prompts)
 
     def save_journey(self, path: Path | str) -> None:
         """Write the journey as .gif, .webp or .png."""

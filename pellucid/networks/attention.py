@@ -1,4 +1,4 @@
-"""Self-attention and the feed-forward layer, as branches of `Modulated` blocks."""
+"""Attention, within a sample and to tokens, and the feed-forward layer, as branches of `Modulated` blocks."""
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +21,7 @@ class SelfAttention(nn.Module):
 
     def __init__(self, rank: int, width: int, heads: int) -> None:
         super().__init__()
-        if width % (2 * heads):
-            raise ConfigError(f"heads = {heads} does not fit a width of {width}: expected a width that is a multiple of "
-                              f"2 x heads; try {heads_for(width)}")
+        check_heads(heads, width)
         self.heads = heads
         self.query_key = Linear(width, 2 * width, bias=False)
         self.value = Linear(width, width, bias=False)
@@ -31,18 +29,57 @@ class SelfAttention(nn.Module):
         self.rotary = Rotary(rank, width // heads)
         self.output = Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        tokens = x.flatten(1, -2)
-        query_key = self._heads(self.query_key(tokens), 2 * self.heads)
+    def forward(self, x: Tensor, _tokens: Tensor | None = None) -> Tensor:
+        positions = x.flatten(1, -2)
+        query_key = split_heads(self.query_key(positions), 2 * self.heads)
         query_key = layer_norm(query_key, query_key.shape[-1:], self.gain, eps=1e-6)
         q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
-        y = attend(q, k, self._heads(self.value(tokens), self.heads))
+        y = attend(q, k, split_heads(self.value(positions), self.heads))
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
 
-    def _heads(self, x: Tensor, heads: int) -> Tensor:
-        """(B, positions, heads * d) -> (B, heads, positions, d)."""
-        return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+class CrossAttention(nn.Module):
+    """softmax(q k^T / sqrt(d)) v, queries from (B, *grid, width), keys and values from tokens (B, L, token_width).
+
+    Rombach et al. 2022, section 3.3, with normalised queries and keys as in `SelfAttention`. Keys are not rotated: words
+    have no place in a picture. Without tokens it adds nothing.
+
+    Raises:
+        ConfigError: the width does not divide into heads.
+    """
+
+    def __init__(self, width: int, heads: int, token_width: int) -> None:
+        super().__init__()
+        check_heads(heads, width)
+        self.heads = heads
+        self.query = Linear(width, width, bias=False)
+        self.key = Linear(token_width, width, bias=False)
+        self.value = Linear(token_width, width, bias=False)
+        self.gain = nn.Parameter(torch.ones(width // heads))
+        self.output = Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, tokens: Tensor | None = None) -> Tensor:
+        if tokens is None:
+            return torch.zeros_like(x)
+        q = split_heads(self.query(x.flatten(1, -2)), self.heads)
+        k, v = (split_heads(layer(tokens), self.heads) for layer in (self.key, self.value))
+        q = layer_norm(q, q.shape[-1:], self.gain, eps=1e-6)
+        y = attend(q, layer_norm(k, k.shape[-1:], eps=1e-6), v)
+        output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
+        return output
+
+
+def split_heads(x: Tensor, heads: int) -> Tensor:
+    """(B, positions, heads * d) -> (B, heads, positions, d)."""
+    return x.reshape(*x.shape[:2], heads, -1).transpose(1, 2)
+
+
+def check_heads(heads: int, width: int) -> None:
+    """Refuse heads that do not divide `width` into even parts."""
+    if width % (2 * heads):
+        raise ConfigError(f"heads = {heads} does not fit a width of {width}: expected a width that is a multiple of "
+                          f"2 x heads; try {heads_for(width)}")
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -78,6 +115,6 @@ class FeedForward(nn.Module):
         self.value = Linear(width, hidden, bias=False)
         self.output = Linear(hidden, width, bias=False)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, _tokens: Tensor | None = None) -> Tensor:
         y: Tensor = self.output(silu(self.gate(x)) * self.value(x))
         return y

@@ -29,6 +29,6 @@ class ConvolutionBranch(nn.Module):
         self.inner = Convolution(rank, width, width)
         self.outer = Convolution(rank, width, width)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, _tokens: Tensor | None = None) -> Tensor:
         y: Tensor = self.outer(silu(self.inner(x)))
         return y

@@ -36,10 +36,11 @@ class MLP(Network):
     """Feed-forward blocks over all values of a sample at once; points, (B, C) without spatial axes, included.
 
     The noise level of each position is an input beside its values; the mean of the levels' embeddings modulates the
-    blocks.
+    blocks. It takes no notice of tokens: what they say is summed up in the condition vector.
 
     Arguments:
         in_channels, out_channels, space: (B, in_channels, *space) -> (B, out_channels, *space), rank zero to three.
+        token_width: of the tokens that may be given.
         size: the dial; tiny, small, base, large have about 0.7, 5, 30 and 120 million parameters where samples are small.
         width: features of the residual stream.
         depth: blocks.
@@ -58,6 +59,7 @@ class MLP(Network):
         in_channels: int,
         out_channels: int,
         space: tuple[int, ...],
+        token_width: int = 0,
         size: Size = "tiny",
         width: int | None = None,
         depth: int | None = None,
@@ -65,6 +67,7 @@ class MLP(Network):
     ) -> None:
         super().__init__()
         self.rank(space)
+        self.token_width = token_width
         dial, positions = _DIAL[size], prod(space)
         width = setting("width", width, dial.width)
         depth = setting("depth", depth, dial.depth)
@@ -76,7 +79,9 @@ class MLP(Network):
         self.norm = Modulation(width, self.embedding_width)
         self.head = zeroed(nn.Linear(width, out_channels * positions))
 
-    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None  # noqa: ARG002
+    ) -> Tensor:
         levels = levels_like(c_noise, x).to(x.dtype)
         everywhere = levels.expand(x.shape[0], 1, *x.shape[2:])
         embedding = self.embedding(levels.flatten(1), vector).mean(1)

@@ -31,8 +31,8 @@ class Modulation(nn.Module):
 class Modulated(nn.Module):
     """x + gate · branch((1 + scale) · norm(x) + shift): the identity at the start, as the gate is zero.
 
-    Peebles and Xie 2023 (DiT), section 3.2, adaLN-Zero. The branch maps (B, *grid, width) to the same shape; whatever
-    else the block is called with goes to the branch.
+    Peebles and Xie 2023 (DiT), section 3.2, adaLN-Zero. The branch maps (B, *grid, width) to the same shape and is given the
+    tokens, of which most kinds take no notice.
     """
 
     def __init__(self, branch: nn.Module, width: int, embedding_width: int) -> None:
@@ -40,9 +40,9 @@ class Modulated(nn.Module):
         self.branch = branch
         self.modulation = Modulation(width, embedding_width, extra=1)
 
-    def forward(self, x: Tensor, embedding: Tensor, *context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor | None = None) -> Tensor:
         h, gate = self.modulation(x, embedding)
-        return torch.addcmul(x, gate, self.branch(h, *context))
+        return torch.addcmul(x, gate, self.branch(h, tokens))
 
 
 class Blocks(nn.Module):
@@ -52,7 +52,7 @@ class Blocks(nn.Module):
         super().__init__()
         self.blocks = nn.ModuleList(Modulated(branch, width, embedding_width) for branch in branches)
 
-    def forward(self, x: Tensor, embedding: Tensor, *context: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor | None = None) -> Tensor:
         for block in self.blocks:
-            x = block(x, embedding, *context)
+            x = block(x, embedding, tokens)
         return x

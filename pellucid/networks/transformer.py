@@ -1,12 +1,13 @@
 """A transformer over patches of any rank."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Self
 
-from torch import Tensor
+from torch import Tensor, nn
 
-from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
+from pellucid.networks.attention import CrossAttention, FeedForward, SelfAttention, heads_for
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.grid import patch_for
 from pellucid.networks.initialise import zeroed
@@ -42,6 +43,7 @@ class Transformer(Network):
 
     Arguments:
         in_channels, out_channels, space: (B, in_channels, *space) -> (B, out_channels, *space), rank one to three.
+        token_width: of the tokens that it attends to; 0: none.
         size: the dial; tiny, small, base, large have about 0.7, 5, 30 and 120 million parameters.
         patch: edge of the patches, one number or one per axis; it need not divide the size.
         width: features per token.
@@ -59,6 +61,7 @@ class Transformer(Network):
         in_channels: int,
         out_channels: int,
         space: tuple[int, ...],
+        token_width: int = 0,
         size: Size = "tiny",
         patch: int | tuple[int, ...] | None = None,
         width: int | None = None,
@@ -67,6 +70,7 @@ class Transformer(Network):
         embedding_width: int | None = None,
     ) -> None:
         super().__init__()
+        self.token_width = token_width
         dial, rank = _DIAL[size], self.rank(space)
         self.patch = patch_for(space, dial.positions, prod(space)) if patch is None else patch_of(patch, rank)
         self.patches = Patches(patch=self.patch, stride=self.patch)
@@ -77,20 +81,27 @@ class Transformer(Network):
 
         self.embedding = NoiseEmbedding(self.embedding_width)
         self.stem = Linear(in_channels * prod(self.patch), width, bias=False)
-        self.blocks = Blocks(
-            (branch for _ in range(depth) for branch in (SelfAttention(rank, width, heads), FeedForward(width))),
-            width,
-            self.embedding_width,
-        )
+        branches = (branch for _ in range(depth) for branch in _branches(rank, width, heads, token_width))
+        self.blocks = Blocks(branches, width, self.embedding_width)
         self.norm = Modulation(width, self.embedding_width)
         self.head = zeroed(Linear(width, out_channels * prod(self.patch)))
 
-    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None
+    ) -> Tensor:
         embedding = self.embedding(self.patches.levels(c_noise, x), vector)
-        tokens = self.blocks(self.stem(self.patches.cut(x)), embedding)
-        tokens, = self.norm(tokens, embedding)
-        return self.patches.join(self.head(tokens), x)
+        h = self.blocks(self.stem(self.patches.cut(x)), embedding, tokens)
+        h, = self.norm(h, embedding)
+        return self.patches.join(self.head(h), x)
 
     @classmethod
     def example(cls) -> tuple[Self, tuple[int, ...]]:
-        return cls(in_channels=2, out_channels=2, space=(6, 5), patch=2, width=16, depth=2, heads=2), (2, 2, 6, 5)
+        network = cls(in_channels=2, out_channels=2, space=(6, 5), token_width=3, patch=2, width=16, depth=2, heads=2)
+        return network, (2, 2, 6, 5)
+
+
+def _branches(rank: int, width: int, heads: int, token_width: int) -> Iterator[nn.Module]:
+    yield SelfAttention(rank, width, heads)
+    if token_width:
+        yield CrossAttention(width, heads, token_width)
+    yield FeedForward(width)

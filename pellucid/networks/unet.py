@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Self
+from typing import Any, Self
 
 from torch import Tensor, nn
 
 from pellucid.core.errors import ConfigError
-from pellucid.networks.attention import SelfAttention, heads_for
+from pellucid.networks.attention import CrossAttention, SelfAttention, heads_for
 from pellucid.networks.convolution import Convolution, ConvolutionBranch
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.grid import (
@@ -55,7 +55,7 @@ class UNet(Network):
 
         stem      patches -> convolution -> finest level
         down      per level: blocks, keep, fold 2 x 2 positions into one
-        coarsest  twice the blocks, attention in the middle of each pair except in tiny networks
+        coarsest  twice the blocks, attention in the middle of each pair except in tiny networks, there to tokens too
         up        per level: unfold, add what was kept, blocks
         head      adaptive norm -> convolution, zero at the start -> patches
 
@@ -65,6 +65,7 @@ class UNet(Network):
 
     Arguments:
         in_channels, out_channels, space: (B, in_channels, *space) -> (B, out_channels, *space), rank one to three.
+        token_width: of the tokens that it attends to; 0: none.
         size: the dial; tiny, small, base, large have about 0.7, 5, 30 and 120 million parameters.
         patch: edge of the patches, one number or one per axis.
         channels: width of each level, finest first; sets the number of levels.
@@ -83,6 +84,7 @@ class UNet(Network):
         in_channels: int,
         out_channels: int,
         space: tuple[int, ...],
+        token_width: int = 0,
         size: Size = "tiny",
         patch: int | tuple[int, ...] | None = None,
         channels: tuple[int, ...] | None = None,
@@ -92,6 +94,7 @@ class UNet(Network):
         embedding_width: int | None = None,
     ) -> None:
         super().__init__()
+        self.token_width = token_width
         dial, rank = _DIAL[size], self.rank(space)
         self.patch = patch_for(space, dial.positions, 16) if patch is None else patch_of(patch, rank)
         strides = _strides(divide(space, self.patch), None if channels is None else len(channels))
@@ -106,21 +109,24 @@ class UNet(Network):
 
         self.embedding = NoiseEmbedding(width)
         self.stem = Convolution(rank, in_channels * prod(self.patch), widths[0])
-        self.levels: nn.Module = Blocks(_coarsest(rank, widths[-1], blocks, attention, heads), widths[-1], width)
+        coarsest = _coarsest(rank, widths[-1], blocks, attention, heads, token_width)
+        self.levels: nn.Module = Blocks(coarsest, widths[-1], width)
         for fine, coarse, stride in zip(widths[-2::-1], widths[:0:-1], strides[::-1], strict=True):
             self.levels = _Level(self.levels, fine, coarse, stride, blocks, width)
         self.norm = Modulation(widths[0], width)
         self.head = zeroed(Convolution(rank, widths[0], out_channels * prod(self.patch), bias=True))
 
-    def forward(self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None) -> Tensor:
+    def forward(
+        self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None
+    ) -> Tensor:
         embedding = self.embedding(self.patches.levels(c_noise, x), vector)
-        h, = self.norm(self.levels(self.stem(self.patches.cut(x)), embedding), embedding)
+        h, = self.norm(self.levels(self.stem(self.patches.cut(x)), embedding, tokens), embedding)
         return self.patches.join(self.head(h), x)
 
     @classmethod
     def example(cls) -> tuple[Self, tuple[int, ...]]:
-        network = cls(in_channels=2, out_channels=2, space=(6, 5), channels=(8, 16), attention=True, heads=2)
-        return network, (2, 2, 6, 5)
+        settings: Any = {"channels": (8, 16), "attention": True, "heads": 2}
+        return cls(in_channels=2, out_channels=2, space=(6, 5), token_width=3, **settings), (2, 2, 6, 5)
 
 
 class _Level(nn.Module):
@@ -136,18 +142,22 @@ class _Level(nn.Module):
         self.unfold = Linear(coarse, fine * prod(stride), bias=False)
         self.up = Blocks(branches[1], fine, embedding)
 
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+    def forward(self, x: Tensor, embedding: Tensor, tokens: Tensor | None = None) -> Tensor:
         kept = self.down(x, embedding)
-        h = self.inner(self.fold(space_to_depth(kept, self.stride)), cell_means(embedding, self.stride))
+        h = self.inner(self.fold(space_to_depth(kept, self.stride)), cell_means(embedding, self.stride), tokens)
         y: Tensor = self.up(kept + depth_to_space(self.unfold(h), self.stride), embedding)
         return y
 
 
-def _coarsest(rank: int, width: int, blocks: int, attention: bool, heads: int) -> Iterator[nn.Module]:
+def _coarsest(
+    rank: int, width: int, blocks: int, attention: bool, heads: int, token_width: int
+) -> Iterator[nn.Module]:
     for _ in range(blocks):
         yield ConvolutionBranch(rank, width)
         if attention:
             yield SelfAttention(rank, width, heads)
+        if token_width:
+            yield CrossAttention(width, heads, token_width)
         yield ConvolutionBranch(rank, width)
 
 

@@ -1,4 +1,4 @@
-"""Columns of a table that hold pictures and labels, found by what Hugging Face writes beside them, by type and by name."""
+"""Columns that hold pictures, labels and captions, found by what Hugging Face writes beside them, by type and by name."""
 
 import json
 from collections.abc import Iterable, Iterator
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from pellucid.core.errors import UserError
+from pellucid.sources.companions import CAPTIONS, told
 from pellucid.sources.entry import Entry
 from pellucid.sources.limits import LARGEST, too_large
 from pellucid.sources.refused import RefusedError
@@ -24,12 +25,14 @@ class Columns:
     Arguments:
         picture: a column of bytes, or of {bytes, path}.
         label: a column of numbers or words; None when there is none.
+        caption: a column of texts or lists of them; None when there is none.
         names: of the classes that numbers stand for; empty when numbers stay numbers.
         note: a sentence for the user about the choice among several.
     """
 
     picture: str
     label: str | None
+    caption: str | None
     names: tuple[str, ...]
     note: str
 
@@ -51,22 +54,25 @@ class Columns:
         several = len(pictures) > 1 or len(classes) > 1
         note = f"pictures from column '{picture}'" + (f", labels from '{label}'" if label else "") if several else ""
         names = features.get(label, {}).get("names") or () if label else ()
-        return cls(picture=picture, label=label, names=tuple(map(str, names)), note=note)
+        caption = next((name for name in CAPTIONS if name in schema.names and _holds_text(schema.field(name).type)), None)
+        return cls(picture=picture, label=label, caption=caption, names=tuple(map(str, names)), note=note)
 
     @property
     def used(self) -> list[str]:
         """Names of the columns to be read."""
-        return [self.picture, self.label] if self.label else [self.picture]
+        return [name for name in (self.picture, self.label, self.caption) if name]
 
     def entries(self, batches: Iterable[Any], name: str, *, local: bool = False) -> Iterator[Entry]:
         """An entry for each row of record batches or tables; files that rows only name are opened if `local`."""
         index = 0
         for batch in batches:
             labels = batch.column(self.label) if self.label else None
+            captions = batch.column(self.caption) if self.caption else None
             for row, value in enumerate(batch.column(self.picture)):
                 yield Entry(
                     name=f"{name}#{index}", open=partial(_open, value, local), suffix=None,
                     label=self._named(labels[row].as_py()) if labels is not None else None,
+                    captions=told({"caption": captions[row].as_py()}).captions if captions is not None else (),
                     notes=(self.note,) if self.note else (),
                 )  # fmt: skip
                 index += 1
@@ -112,6 +118,13 @@ def _holds_labels(kind: Any) -> bool:
 
     is_kinds = (types.is_integer, types.is_boolean, types.is_string, types.is_large_string)
     return any(is_kind(kind) for is_kind in is_kinds) or (types.is_dictionary(kind) and _holds_labels(kind.value_type))
+
+
+def _holds_text(kind: Any) -> bool:
+    from pyarrow import types
+
+    lists = types.is_list(kind) or types.is_large_list(kind)
+    return _holds_text(kind.value_type) if lists else types.is_string(kind) or types.is_large_string(kind)
 
 
 def _likeliest(names: list[str], known: tuple[str, ...]) -> str:

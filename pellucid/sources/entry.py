@@ -16,6 +16,7 @@ class Entry:
         suffix: the end of the name, in small letters with its dot; None where only the content tells what it is.
         label: as the source says outright.
         folders: in which it lies within an archive, outermost first; the first is a label, unless all share it.
+        captions: what is said of it, one as good as another.
         notes: sentences for the user about choices made while reading.
     """
 
@@ -24,4 +25,5 @@ class Entry:
     suffix: str | None
     label: str | None = None
     folders: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

@@ -14,7 +14,10 @@ class File(Source):
     suffixes = ("",)  # as every name ends
 
     def _entries(self) -> Iterator[Entry | Rejection]:
-        yield Entry(name=self.name, open=self._open, suffix=self.path.suffix.lower())
+        yield Entry(
+            name=self.name, open=self._open, suffix=self.path.suffix.lower(), label=self.told.label,
+            captions=self.told.captions,
+        )  # fmt: skip
 
     def _open(self) -> IO[bytes]:
         return self.path.open("rb")

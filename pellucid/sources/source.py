@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from pellucid.core.errors import UserError
 from pellucid.core.items import Rejection
+from pellucid.sources.companions import NOTHING, Told
 from pellucid.sources.entry import Entry
 from pellucid.sources.refused import RefusedError, reason
 
@@ -20,6 +21,7 @@ class Source(ABC):
         path: of the file.
         name: of the file, relative to the data set, as valid text.
         label: what its place says: the first folder of the data set in which it lies.
+        told: what is said of the file by those beside it.
 
     Class attributes:
         suffixes: how the names of such files end, in small letters.
@@ -28,6 +30,7 @@ class Source(ABC):
     path: Path
     name: str
     label: str | None = None
+    told: Told = NOTHING
 
     suffixes: ClassVar[tuple[str, ...]] = ()
 

@@ -1,7 +1,7 @@
 """Tar archives, plain or compressed, read from front to end; WebDataset shards among them.
 
 In a shard the members of a sample share the name up to the first dot, and follow each other: 0017.jpg, 0017.cls (the
-index of its class), 0017.json, 0017.txt. Any other archive is a shard whose samples have one member each.
+index of its class), 0017.json, 0017.txt (its caption). Any other archive is a shard whose samples have one member each.
 """
 
 import bz2
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from pellucid.core.items import Rejection
+from pellucid.sources.companions import NOTHING, Told, told
 from pellucid.sources.entry import Entry
 from pellucid.sources.limits import LARGEST, allowance, too_large
 from pellucid.sources.refused import RefusedError
@@ -25,7 +26,6 @@ from pellucid.sources.walk import is_hidden, places, shown
 
 COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 COMPANIONS = (".cls", ".json", ".txt")  # what belongs to a picture of the same name
-LABELS = ("label", "cls", "class", "class_name")  # keys in a .json file
 MOST = 64  # members of a sample
 
 
@@ -49,12 +49,14 @@ class Tar(Source):
             yield from self._sample(sample)
 
     def _sample(self, members: list["_Member"]) -> Iterator[Entry]:
-        label = next((label for member in members if (label := member.label()) is not None), None)
+        facts = [member.told() for member in members]
+        label = next((fact.label for fact in facts if fact.label is not None), None)
+        captions = next((fact.captions for fact in facts if fact.captions), ())
         things = [member for member in members if member.suffix not in COMPANIONS] or members
         for thing in things:
             yield Entry(
                 name=shown(f"{self.name}/{thing.name}"), open=thing.open, suffix=thing.suffix, label=label,
-                folders=places(thing.name)[:-1],
+                folders=places(thing.name)[:-1], captions=captions,
             )  # fmt: skip
 
 
@@ -84,19 +86,20 @@ class _Member:
             raise RefusedError(self.content)
         return BytesIO(self.content)
 
-    def label(self) -> str | None:
-        """What a .cls or .json member says."""
-        if self.suffix not in (".cls", ".json") or isinstance(self.content, str):
-            return None
+    def told(self) -> Told:
+        """What a .cls, .txt or .json member says of the others."""
+        if self.suffix not in COMPANIONS or isinstance(self.content, str):
+            return NOTHING
         text = self.content.decode("utf-8", "replace").strip()
         if self.suffix == ".cls":
-            return text or None
+            return Told(label=text or None)
+        if self.suffix == ".txt":
+            return told({"caption": text})
         try:
             facts = json.loads(text)
         except ValueError:
-            return None
-        found = [facts[key] for key in LABELS if key in facts] if isinstance(facts, dict) else []
-        return next((str(value) for value in found if isinstance(value, str | int)), None)
+            return NOTHING
+        return told(facts) if isinstance(facts, dict) else NOTHING
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[_Member]:

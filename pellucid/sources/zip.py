@@ -8,6 +8,7 @@ from typing import IO
 from zipfile import ZipFile, ZipInfo
 
 from pellucid.core.items import Rejection
+from pellucid.sources.companions import Companions
 from pellucid.sources.entry import Entry
 from pellucid.sources.limits import LARGEST, allowance, too_large
 from pellucid.sources.refused import RefusedError
@@ -28,12 +29,30 @@ class Zip(Source):
             unpacked = sum(member.file_size for member in members if member.file_size <= LARGEST)
             if unpacked > allowance(self.path.stat().st_size):
                 raise RefusedError(f"it unpacks to {unpacked:,} bytes, out of proportion to its size")
-            for parts, member in sorted(((places(member.filename), member) for member in members), key=lambda pair: pair[0]):
-                if not is_hidden(parts):
-                    yield Entry(
-                        name=shown(f"{self.name}/{member.filename}"), open=partial(_open, archive, member),
-                        suffix=PurePosixPath(member.filename).suffix.lower(), folders=parts[:-1],
-                    )  # fmt: skip
+            found = sorted(((places(member.filename), member) for member in members), key=lambda pair: pair[0])
+            companions = _companions(archive, dict(found))
+            for parts, member in found:
+                place = "/".join(parts)
+                if is_hidden(parts) or companions.is_one(place):
+                    continue
+                told = companions.told(place)
+                yield Entry(
+                    name=shown(f"{self.name}/{member.filename}"), open=partial(_open, archive, member),
+                    suffix=PurePosixPath(member.filename).suffix.lower(), label=told.label, folders=parts[:-1],
+                    captions=told.captions,
+                )  # fmt: skip
+
+
+def _companions(archive: ZipFile, members: dict[tuple[str, ...], ZipInfo]) -> Companions:
+    folders: dict[str, list[str]] = {}
+    for parts in members:
+        folders.setdefault("/".join(parts[:-1]), []).append("".join(parts[-1:]))
+
+    def read(place: str) -> bytes | None:
+        member = members.get(tuple(place.split("/")))
+        return None if member is None else _open(archive, member).read()
+
+    return Companions(lambda place: folders.get(place, ()), read)
 
 
 def _open(archive: ZipFile, member: ZipInfo) -> IO[bytes]:

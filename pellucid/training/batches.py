@@ -15,6 +15,7 @@ from pellucid.losses.time import Times
 from pellucid.modalities.modality import Modality
 from pellucid.processes.process import Process
 from pellucid.training.augmentation import Augmentation
+from pellucid.training.conditions import Conditions
 
 
 @dataclass(frozen=True)
@@ -42,8 +43,8 @@ class Batch:
 class Batches:
     """`batches(start, n)`: what training sees at positions start .. start + n - 1 of its stream of samples.
 
-    Augmentation, noise and condition dropout are keyed by (seed, sample, epoch), times by position, so neither the size of
-    a batch nor the number of machines changes what a sample is trained with.
+    Augmentation, noise and conditions are keyed by (seed, sample, epoch), times by position, so neither the size of a batch
+    nor the number of machines changes what a sample is trained with.
     """
 
     pack: Pack
@@ -52,8 +53,7 @@ class Batches:
     process: Process
     times: Times
     seed: int
-    labelled: bool
-    drop_condition: float
+    conditions: Conditions
     device: torch.device
     dtype: torch.dtype
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -70,11 +70,9 @@ class Batches:
         with torch.no_grad():
             x0 = self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))
         t = self.process.snap(self.times.draw(self.seed, positions, self.process.schedule))
-        eps, dropped = [], []
+        eps, conds = [], []
         for (epoch, here), drawn in zip(parts, draws, strict=True):
             eps.append(self.process.noise(drawn, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
-            dropped.append(drawn.uniform("drop condition", epoch, ()) < self.drop_condition)
-        cond = {}
-        if self.labelled:
-            cond["label"] = torch.where(torch.cat(dropped), -1, torch.from_numpy(labels))
+            conds.append(self.conditions(self.pack, ids[here], labels[here], drawn, epoch))
+        cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
         return Batch(x0, t, torch.cat(eps).to(x0), cond, ids)

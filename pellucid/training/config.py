@@ -18,6 +18,8 @@ from pellucid.training.augmentation import Flip
 NAME = "config.toml"
 RECIPES = Path(__file__).parents[1] / "recipes"
 LARGEST = 4096  # side of pictures in pixels
+Condition = Literal["auto", "none", "label", "caption"]
+"""What samples are conditioned on: auto is labels and captions, as far as there are any."""
 
 
 class DataConfig(BaseModel):
@@ -32,7 +34,7 @@ class DataConfig(BaseModel):
     path: str = ""
     size: int | tuple[int, int] | None = None
     channels: int | None = Field(None, ge=1)
-    condition: Literal["auto", "none", "label"] = "auto"
+    condition: Condition = "auto"
     flip: Flip = "none"
     shift: int = Field(0, ge=0, le=LARGEST)
 

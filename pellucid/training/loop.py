@@ -14,6 +14,7 @@ import torch
 from torch.nn import Parameter
 from torch.optim import Optimizer
 
+from pellucid.conditioners.caption import Caption
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
@@ -31,6 +32,7 @@ from pellucid.networks.initialise import initialise
 from pellucid.training import optimisers
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
+from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.ema import averages
@@ -108,6 +110,9 @@ def assemble(config: RunConfig, prepared: Prepared, device: str = "cpu") -> tupl
         UserError: settings at fault.
     """
     model = Model.create(config.model_part(), prepared.facts, config.seed)
+    caption = model.conditioners.get("caption")
+    if isinstance(caption, Caption):
+        caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
     state = _assemble_state(config, model, torch.device(device))
     return model, state, _assemble_batches(config, prepared, model)
 
@@ -172,7 +177,7 @@ def _assemble_optimiser(section: Section, parameters: list[Parameter]) -> Optimi
 def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:
     return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, build(times, config.loss.times), config.seed,
-        bool(prepared.facts.labels), config.loss.drop_condition, model.device, model.dtype,
+        Conditions(model.conditioners, config.loss.drop_condition), model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift),
     )  # fmt: skip
 

@@ -44,17 +44,24 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
         watch: passes on the records while they are read, and may count them.
 
     Raises:
-        DataError: nothing readable, or labels asked for where there are none.
+        DataError: nothing readable, or labels or captions asked for where there are none.
         ConfigError: a prior too narrow for the data is found when the process is built.
     """
     path = Path(config.data.path)
     modality: Modality = build(modalities, config.modality)
     pack = _packed(config, path, folder, modality, started, watch)
-    with_labels = config.data.condition != "none" and bool(pack.label_names)
-    if config.data.condition == "label" and not with_labels:
+    wanted = config.data.condition
+    with_labels = wanted in ("auto", "label") and bool(pack.label_names)
+    with_captions = wanted in ("auto", "caption") and bool(pack.captioned)
+    if wanted == "label" and not with_labels:
         raise DataError(
             f"condition = label, but '{path}' has no labels: expected sub-folders named by label, or a labels file beside "
             "the array"
+        )
+    if wanted == "caption" and not with_captions:
+        raise DataError(
+            f"condition = caption, but '{path}' has no captions: expected metadata.jsonl or metadata.csv with the columns "
+            "file_name and text, a .txt file beside each picture, or a Parquet column named text or caption"
         )
     if with_labels and int(np.asarray(pack.labels).min()) < 0:
         raise ConfigError(
@@ -62,7 +69,8 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
         )
     mean, std = _statistics(pack, modality)
     labels = pack.label_names if with_labels else ()
-    return Prepared(pack, modality, Facts(shape=pack.shape, labels=labels, mean=mean, std=std))
+    facts = Facts(shape=pack.shape, labels=labels, captions=with_captions, mean=mean, std=std)
+    return Prepared(pack, modality, facts)
 
 
 def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool, watch: Watch) -> Pack:

@@ -3,14 +3,16 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 from pellucid.core.errors import ConfigError, DataError
+from pellucid.data.order import stream
+from pellucid.data.pack import Pack, is_pack
 from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
-from pellucid.training.config import NAME, RunConfig, apply_settings, load_config, load_recipe
+from pellucid.training.config import NAME, Condition, RunConfig, apply_settings, load_config, load_recipe
 from pellucid.training.loop import Observer as RunObserver
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
@@ -30,7 +32,7 @@ def train(
     minutes: float | None = None,
     samples: int | None = None,
     size: int | None = None,
-    condition: Literal["auto", "none", "label"] | None = None,
+    condition: Condition | None = None,
     recipe: Path | str | None = None,
     settings: Sequence[str] = (),
     seed: int | None = None,
@@ -46,7 +48,7 @@ def train(
         minutes: time to train for; or
         samples: how many to train on, counting repeats.
         size: longer side of the pictures in pixels; None: as the data is.
-        condition: what samples are conditioned on; None or "auto": labels, if there are any.
+        condition: what samples are conditioned on; None or "auto": labels and captions, if there are any.
         recipe: settings to start from: the name of a recipe that ships with the package, or a TOML file.
         settings: "key=value" for any other setting, as `--set` on the command line.
         seed: same seed, same model.
@@ -78,7 +80,7 @@ def train(
     if own is not None:
         _refuse_changes(own, config)
     model = run(config, out, resume=resume, device=device, observer=observer)
-    look = _first_look(model, out / "pictures")
+    look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
         measure(model, out, look, observer.tell if observer else lambda *_: None)
@@ -113,10 +115,16 @@ def _toml(value: object) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, str) else str(value)
 
 
-def _first_look(model: Model, folder: Path) -> Samples:
-    """Samples of every label, a row for each, and how they came about."""
+def _first_look(model: Model, data: Path, folder: Path) -> Samples:
+    """Samples of every label, a row for each, or of some captions, and how they came about."""
     labels = len(model.facts.labels)
-    if labels:
+    if model.facts.captions:
+        pack = Pack.open(data)
+        ids = stream(model.card["seed"], len(pack), 0, min(36, len(pack))).tolist()
+        label = [pack.label_names[pack.labels[sample]] for sample in ids] if labels else None
+        prompts = [(*pack.captions(sample), "")[0] for sample in ids]
+        samples = model.sample(len(ids), label=label, prompt=prompts, journey=True)
+    elif labels:
         count = labels * max(1, min(10, 100 // labels))
         samples = model.sample(count, label="all", journey=True)
     else:

@@ -1,0 +1,49 @@
+"""What training samples are conditioned on: their labels, one of their captions, and now and then nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.conditioners.caption import Caption
+from pellucid.conditioners.conditioner import Conditioner
+from pellucid.core.random import Draws
+from pellucid.data.pack import Pack
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """`cond` of samples in a pack, for each of the conditioners.
+
+    All are dropped together in a share `drop` of the samples, for guidance to lead away from nothing (Ho and Salimans 2022,
+    section 3.2); where there are several, each alone in as many again, so that the others can be asked for without it.
+    """
+
+    conditioners: Mapping[str, Conditioner] = field(default_factory=dict)
+    drop: float = 0.0
+
+    def __call__(
+        self, pack: Pack, ids: NDArray[np.int64], labels: NDArray[np.int64], draws: Draws, epoch: int
+    ) -> dict[str, Tensor]:
+        """Of the samples `ids`, whose draws are keyed by them, in one pass over the data."""
+        cond, none = {}, draws.uniform("drop condition", epoch, ()) < self.drop
+        for name, conditioner in self.conditioners.items():
+            value = self._captions(conditioner, pack, ids, draws, epoch) if name == "caption" else torch.from_numpy(labels)
+            dropped = none | (draws.uniform(f"drop {name}", epoch, ()) < self.drop) if len(self.conditioners) > 1 else none
+            each = dropped.reshape(-1, *[1] * (value.ndim - 1))
+            cond[name] = torch.where(each, conditioner.null(len(ids)), value)
+        return cond
+
+    def _captions(
+        self, conditioner: Conditioner, pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int
+    ) -> Tensor:
+        """One of the captions of each sample, another in each pass; none says nothing."""
+        assert isinstance(conditioner, Caption)
+        chosen = []
+        for sample, place in zip(ids.tolist(), draws.uniform("caption", epoch, ()).tolist(), strict=True):
+            captions = pack.captions(sample)
+            chosen.append(captions[int(place * len(captions))] if captions else "")
+        return conditioner.encode(chosen)
