@@ -14,7 +14,7 @@ from pellucid.conditioners.conditioner import Conditioner
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
-from pellucid.denoisers.denoiser import Denoiser
+from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.regression import Regression
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
@@ -182,9 +182,7 @@ class Model:
             sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
         )
         cond = self._condition(n, label=label, caption=prompt)
-        away = None if negative is None else self._condition(1, caption=negative)
-        if away is not None and float(config["guidance"]) == 1:
-            raise ConfigError(f"The negative prompt '{negative}' has no effect without guidance: set it above 1, such as 3")
+        away = self._away(negative, config["guidance"])
         if not cond and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
@@ -242,6 +240,12 @@ class Model:
                                            f"{name}s")
                 cond[name] = conditioners[name].parse(value, n)
         return cond
+
+    def _away(self, negative: str | None, guidance: float) -> Cond:
+        """What a negative prompt asks guidance to lead away from."""
+        if negative is not None and float(guidance) == 1:
+            raise ConfigError(f"The negative prompt '{negative}' has no effect without guidance: set it above 1, such as 3")
+        return self._condition(1, caption=negative)
 
     def _refuse_guidance(self, guidance: float) -> float:
         asking = " or ".join(["a label"] * bool(self.facts.labels) + ["a prompt"] * self.facts.captions)
