@@ -181,8 +181,7 @@ class Model:
         config = self.sampling(
             sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
         )
-        cond = self._condition(n, label=label, caption=prompt)
-        away = self._away(negative, config["guidance"])
+        cond, away = self._condition(n, label=label, caption=prompt), self._away(negative, config["guidance"])
         if not cond and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
@@ -213,8 +212,8 @@ class Model:
         return Samples(
             data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=nfe,
             seconds=perf_counter() - start, journey=frames,
-            labels=tuple(self.facts.labels[i] for i in cond["label"].tolist()) if "label" in cond else None,
-            prompts=None if prompt is None else tuple(_repeated(prompt, n)),
+            labels=_repeated([self.facts.labels[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
+            prompts=_repeated(prompt, n),
         )  # fmt: skip
 
     def _prior(self, draws: Keyed, t: Tensor) -> Tensor:
@@ -254,6 +253,9 @@ class Model:
         raise ConfigError(f"guidance = {guidance:g} needs something to be guided to or away from: {way}")
 
 
-def _repeated(prompt: str | Sequence[str], n: int) -> list[str]:
-    prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-    return [prompts[i % len(prompts)] for i in range(n)]
+def _repeated(asked: str | Sequence[str] | None, n: int) -> tuple[str, ...] | None:
+    """What each of n samples was asked to be, if anything."""
+    if asked is None:
+        return None
+    each = [asked] if isinstance(asked, str) else list(asked)
+    return tuple(each[i % len(each)] for i in range(n))
