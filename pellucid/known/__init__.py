@@ -4,6 +4,7 @@ from pellucid.core.registry import Registry
 
 recipes = Registry("data recipe", __name__, {
     "digits": "digits.Digits",
+    "emoji": "emoji.Emoji",
     "fashion_mnist": "fashion_mnist.FashionMNIST",
     "photographs": "photographs.Photographs",
 })

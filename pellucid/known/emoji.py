@@ -1,0 +1,114 @@
+"""Emoji of two styles with captions in English and Chinese, from three packages of the npm registry."""
+
+import json
+import subprocess
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from random import Random
+from shutil import copyfile
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
+
+from PIL import Image as Pillow
+
+from pellucid.core.errors import UserError
+from pellucid.known.emoji_captions import Words, captions, colour_of
+from pellucid.known.recipe import Progress, Recipe
+
+PACKAGES = ("emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0", "emojibase-data@17.0.0")
+STYLES = {"noto": "google", "twemoji": "twitter"}
+"""The style of a picture, which is its label, and the vendor's name in the packages."""
+NAMES = ("emojibase", "joypixels", "github")
+"""Whose short names are captions too."""
+
+
+class Emoji(Recipe):
+    """Pictures of 64 x 64 in noto/ and twemoji/, and metadata.jsonl with their captions.
+
+    Every emoji that both styles have, in its plain form: skin tones are left out. `folder` of unpacked packages may be
+    given instead of the download.
+    """
+
+    title: ClassVar[str] = "Emoji: 1,911 pictures of 64 x 64 in each of two styles, with captions in English and Chinese"
+    origin: ClassVar[str] = "https://www.npmjs.com/package/emoji-datasource"
+    credit: ClassVar[str] = (
+        "Noto Emoji, Google LLC; Twemoji, Twitter, Inc. and other contributors (graphics licensed under CC-BY 4.0: "
+        "https://creativecommons.org/licenses/by/4.0/); pictures as in emoji-datasource by Cal Henderson, laid on white; "
+        "words from emojibase-data by Miles Johnson and Unicode CLDR, put together into captions here."
+    )
+    licence: ClassVar[str] = (
+        "Noto Emoji: Apache-2.0. Twemoji graphics: CC-BY 4.0. emoji-datasource and emojibase-data: MIT, their files in "
+        "licences/. CLDR: Unicode License."
+    )
+
+    def __init__(self, packages: Path | None = None) -> None:
+        self.packages = packages
+
+    def write(self, folder: Path, progress: Progress) -> None:
+        place: AbstractContextManager[str | Path]
+        place = nullcontext(self.packages) if self.packages else TemporaryDirectory()
+        with place as found:
+            if self.packages is None:
+                _download(Path(found))
+            _write(Path(found), folder, progress)
+
+
+def _write(packages: Path, folder: Path, progress: Progress) -> None:
+    known = [facts for facts in _json(packages / "emoji-datasource-google" / "emoji.json")
+             if facts["has_img_google"] and facts["has_img_twitter"]]
+    english, chinese = (_by_code(_json(packages / "emojibase-data" / language / "data.json")) for language in ("en", "zh"))
+    names = [_by_name(_json(packages / "emojibase-data" / "en" / "shortcodes" / f"{source}.json")) for source in NAMES]
+    rows = []
+    for style in STYLES:
+        (folder / style).mkdir()
+    for number, facts in enumerate(known):
+        code = _plain(facts["unified"])
+        others = [name for table in names for name in table.get(code, ())]
+        words = Words.of(english[code], [*others, *facts["short_names"]]), Words.of(chinese[code])
+        for style, vendor in STYLES.items():
+            with Pillow.open(packages / f"emoji-datasource-{vendor}" / "img" / vendor / "64" / facts["image"]) as opened:
+                picture = opened.convert("RGBA")
+            said = captions(*words, colour_of(picture), Random(f"{code} {style}"))
+            page = Pillow.new("RGBA", picture.size, "white")
+            page.alpha_composite(picture)
+            page.convert("RGB").save(folder / style / f"{code}.webp", lossless=True, method=6)
+            rows.append({"file_name": f"{style}/{code}.webp", "label": style, "captions": said})
+        progress(number + 1, len(known))
+    for package in sorted(packages.iterdir()):
+        (folder / "licences" / package.name).mkdir(parents=True)
+        copyfile(package / "LICENSE", folder / "licences" / package.name / "LICENSE")
+    lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    (folder / "metadata.jsonl").write_text(lines + "\n", encoding="utf-8")
+
+
+def _download(folder: Path) -> None:
+    """The packages, unpacked, each in a folder of its name."""
+    for package in PACKAGES:
+        try:
+            command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), package]
+            ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        except FileNotFoundError:
+            raise UserError("Emoji come from the npm registry, and there is no npm here: install Node.js") from None
+        if ended.returncode:
+            told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
+            raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
+    for package in folder.glob("node_modules/*"):
+        package.rename(folder / package.name)
+
+
+def _plain(code: str) -> str:
+    """A code without the selector of the coloured form."""
+    return code.upper().replace("-FE0F", "")
+
+
+def _by_code(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {_plain(entry["hexcode"]): entry for entry in entries}
+
+
+def _by_name(table: Mapping[str, str | list[str]]) -> dict[str, list[str]]:
+    return {_plain(code): [names] if isinstance(names, str) else names for code, names in table.items()}
+
+
+def _json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
