@@ -93,8 +93,8 @@ def _download(folder: Path) -> None:
         if ended.returncode:
             told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
             raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
-    for package in folder.glob("node_modules/*"):
-        package.rename(folder / package.name)
+    for unpacked in folder.glob("node_modules/*"):
+        unpacked.rename(folder / unpacked.name)
 
 
 def _plain(code: str) -> str:
