@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from time import monotonic
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,7 +97,7 @@ def train(noto: Tensor, twemoji: Tensor, codes: list[str], out: Path, *, minutes
         a, b = (network(augmented(side[rows])) for side in (noto, twemoji))
         logits = a @ b.T / TEMPERATURE
         target = torch.arange(len(rows))
-        loss = cross_entropy(logits, target) + cross_entropy(logits.T, target)
+        loss: Any = cross_entropy(logits, target) + cross_entropy(logits.T, target)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -124,4 +125,4 @@ def augmented(x: Tensor) -> Tensor:
 @torch.inference_mode()
 def directions(network: Retrieval, x: Tensor) -> Tensor:
     """(N, 128)."""
-    return torch.cat([network(part) for part in x.split(256)])
+    return torch.cat([network(x[first : first + 256]) for first in range(0, len(x), 256)])

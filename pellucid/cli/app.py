@@ -12,6 +12,7 @@ import typer
 from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
 from pellucid.cli.evaluate import evaluate
+from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
@@ -27,7 +28,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, evaluate, likelihood, doctor):
+for command in (train, sample, generate, evaluate, likelihood, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 
@@ -44,6 +45,7 @@ def pellucid(
     Examples:
       pellucid train PHOTOS/ --out runs/photos --minutes 30
       pellucid sample runs/photos -n 16 --out sheet.png
+      pellucid generate "a smiling cat" -o cat.png
       pellucid evaluate runs/photos
       pellucid likelihood runs/photos HELD_OUT/
       pellucid data show PHOTOS/

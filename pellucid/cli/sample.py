@@ -84,8 +84,8 @@ def sample(
       pellucid sample runs/fashion --guidance 2 --against weak
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    _check_out(out, PICTURES, "--out", folder=True)
-    _check_out(journey, JOURNEYS, "--journey", folder=False)
+    check_out(out, PICTURES, "--out", folder=True)
+    check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
     from pellucid.conditioners.prompt import expand
     from pellucid.model.model import Model
@@ -117,7 +117,7 @@ def sample(
     result(lines, {**facts, "seed": made.seed, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
-def _check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, folder: bool) -> None:
+def check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, folder: bool) -> None:
     """Refuse, before any work, a name that no format has and a place where nothing can be written."""
     if path is None:
         return

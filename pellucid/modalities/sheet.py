@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from math import ceil, sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,5 +43,17 @@ def sheet(
         whole.paste(picture.resize((scale * width, scale * height), Image.Resampling.NEAREST), (left, top))
         if labels and (label := labels[index]):
             middle = left + scale * width // 2
-            draw.text((middle, top + scale * height + 1), label, fill=INK, font=font, anchor="ma")
+            shown = _fitted(label, font, scale * width)
+            draw.text((middle, top + scale * height + 1), shown, fill=INK, font=font, anchor="ma")
     return whole
+
+
+def _fitted(label: str, font: Any, width: int) -> str:
+    """As much of a label as there is room for; nothing of one that the font, which is Latin, has no letters for."""
+    missing = bytes(font.getmask("\uffff"))
+    if any(bytes(font.getmask(letter)) == missing for letter in set(label)):
+        return ""
+    if font.getlength(label) <= width:
+        return label
+    kept = next(end for end in range(len(label) - 1, -1, -1) if font.getlength(label[:end] + "…") <= width or end == 0)
+    return label[:kept].rstrip() + "…"

@@ -18,6 +18,8 @@ from pellucid.model.config import Facts, ModelConfig
 
 FORMAT = "pellucid-model-1"
 NAME = "model.safetensors"
+SHIPPED = Path(__file__).parents[1] / "models"
+"""Models that come with the package, found by name where no file of that name is."""
 
 
 def write_model(
@@ -79,10 +81,13 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
 def _find(path: Path) -> Path:
     if path.is_file():
         return path
+    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}
+    if not path.exists() and str(path) in shipped:
+        return shipped[str(path)]
     if (path / NAME).is_file():
         return path / NAME
     if path.is_dir():
         raise ModelError(f"'{path}' holds no {NAME}: is it a run folder, and has its training saved a model yet?")
-    close = get_close_matches(path.name, [entry.name for entry in path.parent.glob("*")], n=1)
+    close = get_close_matches(path.name, [*(entry.name for entry in path.parent.glob("*")), *shipped], n=1)
     hint = f". Did you mean '{path.with_name(close[0])}'?" if close else ""
     raise ModelError(f"There is no model '{path}': expected a run folder or a .safetensors file{hint}")

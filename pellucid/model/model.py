@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.prompt import expand
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
@@ -215,6 +216,18 @@ class Model:
             labels=_repeated([self.facts.labels[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
             prompts=_repeated(prompt, n),
         )  # fmt: skip
+
+    def generate(self, prompt: str, n: int = 1, **settings: Any) -> Samples:
+        """`n` samples of what a prompt asks for, of each of its alternatives in turn: `{red|blue} hat` gives 2 n.
+
+        Arguments:
+            settings: as for `sample`; `label` is the style, where the model knows any.
+
+        Raises:
+            UserError: see `sample`; or a prompt that cannot be read.
+        """
+        prompts = [one for one in expand(prompt) for _ in range(n)]
+        return self.sample(len(prompts), prompt=prompts, **settings)
 
     def _prior(self, draws: Keyed, t: Tensor) -> Tensor:
         """Noise to start from."""

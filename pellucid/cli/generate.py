@@ -1,0 +1,115 @@
+"""`pellucid generate`."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.sample import (
+    JOURNEYS,
+    PICTURES,
+    Guidance,
+    Journey,
+    Negative,
+    Sampler,
+    Steps,
+    check_guidance,
+    check_out,
+)
+from pellucid.core.errors import ConfigError, UnsupportedError, nearest
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
+
+MODEL = Path("emoji")
+Prompt = Annotated[str, typer.Argument(help="What to make, in English or Chinese.", show_default=False)]
+
+
+def generate(
+    prompt: Prompt,
+    model: Annotated[
+        Path, typer.Option(metavar="MODEL", help="emoji, which comes with the package; a run folder; a model file.")
+    ] = MODEL,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many; several make a contact sheet.")] = 1,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, or a folder for one file each.")
+    ] = Path("output.png"),
+    style: Annotated[str | None, typer.Option(metavar="NAME", help="A style that the model knows: noto, twemoji.")] = None,
+    negative: Negative = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    journey: Journey = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Make pictures from words.
+
+    Needs no network: a small model of emoji comes with the package and knows
+    English and Chinese. (word:1.3) weighs a word, {red|blue} draws each.
+
+    Examples:
+      pellucid generate "a cute cat playing with a ball" --steps 50 -o cat.png
+      pellucid generate "一只戴帽子的猫" -n 9
+      pellucid generate "a {red|blue|green} heart" --style twemoji
+      pellucid generate "a (smiling:1.5) face" --negative glasses
+      pellucid generate "a red hat" --model runs/hats --journey hat.gif
+    """
+    check_out(out, PICTURES, "--out", folder=True)
+    check_out(journey, JOURNEYS, "--journey", folder=False)
+    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.model.model import Model
+
+    screen = console(quiet)
+    loaded = Model.load(model, choose_device(device))
+    check_guidance(loaded, guidance, None)
+    notes = _notes(loaded, prompt)
+    with counting(screen, "drawing") as tell:
+        made = loaded.generate(
+            prompt, n, label=_style(loaded, style), negative=negative, sampler=sampler, steps=steps, guidance=guidance,
+            seed=seed or 0, journey=journey is not None, progress=tell,
+        )  # fmt: skip
+    written = made.save(out)
+    lines = {
+        "done": f"{counted(len(made), 'picture')} in {duration(made.seconds)}, {counted(made.nfe, 'network call')} each, "
+        f"seed {made.seed}",
+        **({"note": " ".join(notes)} if notes else {}),
+        "picture" if len(made) == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
+    }
+    if journey is not None:
+        made.save_journey(journey)
+        lines["journey"] = str(journey)
+    facts = {"prompts": made.prompts, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed, "notes": notes}
+    result(lines, {**facts, "files": [str(path) for path in written], "journey": journey}, json, quiet)
+
+
+def _notes(model: "Model", prompt: str) -> list[str]:
+    """What the user should know of how the prompt is read."""
+    from pellucid.conditioners.caption import Caption
+    from pellucid.conditioners.prompt import expand
+
+    reader = model.conditioners.get("caption")
+    if not isinstance(reader, Caption):
+        return []
+    unknown: dict[str, None] = {}
+    count = 0
+    for one in expand(prompt):
+        words, all_words = reader.unknown_words(one)
+        unknown |= dict.fromkeys(words)
+        count = max(count, all_words)
+        if len(words) == all_words:
+            return [f"'{one}' has no word that the model knows, so the picture is a guess by the spelling."]
+    told = [f"Not known to the model, so guessed by their spelling: {', '.join(unknown)}."] if unknown else []
+    return [*told, f"Only the first {reader.length} of {count} words are read."] if count > reader.length else told
+
+
+def _style(model: "Model", style: str | None) -> str | None:
+    if style is None or style in model.facts.labels:
+        return style
+    if not model.facts.labels:
+        raise UnsupportedError(f"--style {style}: the model knows no styles")
+    raise ConfigError(f"--style {style}: {nearest(style, model.facts.labels)}")
