@@ -6,6 +6,8 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from pellucid.conditioners.conditioner import Conditioner
+from pellucid.core.errors import UnsupportedError, nearest
 from pellucid.denoisers.posterior import Posterior
 from pellucid.processes.process import Process
 
@@ -18,14 +20,16 @@ class Denoiser(nn.Module, ABC):
 
     Attributes:
         process: the corruption that it undoes.
+        conditioners: one for each entry of `cond` that a user may ask for, by its name.
         offers: which of "mean", "sample" and "logits" its posteriors have.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"mean"})
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, conditioners: Mapping[str, Conditioner] | None = None) -> None:
         super().__init__()
         self.process = process
+        self.conditioners = nn.ModuleDict(dict(conditioners or {}))
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
@@ -34,6 +38,15 @@ class Denoiser(nn.Module, ABC):
     def null(self, cond: Cond) -> Cond:
         """The same entries as `cond`, asking for nothing."""
         return dict(cond)
+
+    def conditioner(self, name: str) -> Conditioner:
+        """The conditioner of this name, refused by name if there is none."""
+        if name not in self.conditioners:
+            known = nearest(name, self.conditioners.keys()) if len(self.conditioners) else "it was trained without any"
+            raise UnsupportedError(f"The model has no condition '{name}': {known}")
+        conditioner = self.conditioners[name]
+        assert isinstance(conditioner, Conditioner)
+        return conditioner
 
     def calls(self, t: float, conditional: bool = True) -> int:  # noqa: ARG002
         """Network calls per sample that one evaluation at time t costs, with or without a condition."""

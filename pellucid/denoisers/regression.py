@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.core.errors import UnsupportedError, nearest
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean
@@ -41,10 +40,9 @@ class Regression(Denoiser):
         preconditioning: Preconditioning = "edm",
         sigma_data: float = 0.5,
     ) -> None:
-        super().__init__(process)
+        super().__init__(process, conditioners)
         check_prediction(prediction, process.schedule)
         self.network = network
-        self.conditioners = nn.ModuleDict(dict(conditioners or {}))
         self.prediction = prediction
         self.preconditioning = preconditioning
         self.sigma_data = sigma_data
@@ -64,15 +62,6 @@ class Regression(Denoiser):
 
     def null(self, cond: Cond) -> Cond:
         return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
-
-    def conditioner(self, name: str) -> Conditioner:
-        """The conditioner of this name, refused by name if there is none."""
-        if name not in self.conditioners:
-            known = nearest(name, self.conditioners.keys()) if len(self.conditioners) else "it was trained without any"
-            raise UnsupportedError(f"The model has no condition '{name}': {known}")
-        conditioner = self.conditioners[name]
-        assert isinstance(conditioner, Conditioner)
-        return conditioner
 
     def _embedded(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
         """Vector and tokens of all conditions together; one that is not asked for is null."""

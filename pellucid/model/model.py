@@ -16,7 +16,6 @@ from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.regression import Regression
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
 from pellucid.model.assemble import assemble_codec, assemble_denoiser, assemble_sampler, guided
@@ -81,8 +80,6 @@ class Model:
     @property
     def conditioners(self) -> dict[str, Conditioner]:
         """What reads each entry of `cond`: "label", "caption", as far as the model has them."""
-        if not isinstance(self.denoiser, Regression):
-            return {}
         return {name: self.denoiser.conditioner(name) for name in self.denoiser.conditioners}
 
     def parts(self) -> dict[str, nn.Module]:
