@@ -336,3 +336,17 @@ def test_impossible_runs_are_refused_before_they_begin(
     with pytest.raises(UserError, match=message):
         run(apply_settings(RunConfig(), [f"data.path={pictures}", "training.samples=64", *settings]), tmp_path)
     assert not (tmp_path / "config.toml").exists()
+
+
+def test_half_the_bytes_hold_nearly_the_same_model(tmp_path: Path) -> None:
+    """Rounded to 11 bits once, and computed with in float32."""
+    made = model()
+    made.save(tmp_path / "whole.safetensors")
+    made.save(tmp_path / "half.safetensors", half=True)
+    loaded = Model.load(tmp_path / "half.safetensors")
+    assert loaded.dtype == torch.float32
+    for name, value in loaded.tensors().items():
+        assert torch.equal(value, made.tensors()[name].half().float())
+    sizes = [(tmp_path / f"{name}.safetensors").stat().st_size - 4096 for name in ("half", "whole")]
+    assert sizes[0] < 0.6 * sizes[1]
+    torch.testing.assert_close(loaded.sample(4).data, made.sample(4).data, rtol=0, atol=0.02)

@@ -20,6 +20,9 @@ def train(
         Path | None, typer.Argument(help="Pictures in a folder, zip, tar, Parquet; hub:OWNER/NAME; IDX, .npy, .npz; a pack.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
+    start: Annotated[
+        str | None, typer.Option("--from", metavar="MODEL", help="A model to go out from: emoji, a run, a model file.")
+    ] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of the pictures in pixels.")] = None,
@@ -60,7 +63,7 @@ def train(
     try:
         with TrainingDisplay(screen) as display:
             model = run(
-                data, out, minutes=minutes, samples=samples, size=size, condition=condition, recipe=recipe,
+                data, out, start=start, minutes=minutes, samples=samples, size=size, condition=condition, recipe=recipe,
                 settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
             )  # fmt: skip
     except InterruptedRunError as stop:

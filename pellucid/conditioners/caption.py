@@ -81,14 +81,18 @@ class Caption(Conditioner):
         return torch.stack([self._encoded([Part(caption)]) for caption in captions])
 
     def learn_words(self, captions: Iterable[str]) -> None:
-        """Remember which words there are, so that a prompt without any can be told."""
+        """Remember which words there are, beside those known, so that a prompt without any can be told."""
         counts = Counter(word.text for caption in captions for word in split(caption))
-        known = sorted(word for word, _ in counts.most_common(VOCABULARY))
+        known = sorted({*self.known_words(), *(word for word, _ in counts.most_common(VOCABULARY))})
         self.vocabulary = torch.frombuffer(bytearray("\n".join(known).encode() or b"\n"), dtype=torch.uint8).clone()
+
+    def known_words(self) -> set[str]:
+        """The words that training saw."""
+        return set(bytes(self.vocabulary.tolist()).decode().split()) if len(self.vocabulary) else set()
 
     def unknown_words(self, prompt: str) -> tuple[list[str], int]:
         """The words of a prompt that training never saw, and how many words there are in all."""
-        known = set(bytes(self.vocabulary.tolist()).decode().split("\n"))
+        known = self.known_words()
         words = [word.text for part in parts(prompt) for word in split(part.text)]
         return [word for word in words if word not in known], len(words)
 

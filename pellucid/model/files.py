@@ -54,7 +54,7 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
     Raises:
         ModelError: no such file, not a model of ours, or damaged.
     """
-    file = _find(Path(path))
+    file = find_model(Path(path))
     try:
         file.open("rb").close()  # says better than safetensors why it cannot be read
         with safe_open(file, framework="pt") as opened:
@@ -78,7 +78,12 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
         raise ModelError(f"'{file}' is not a readable safetensors file: {error}. It may be cut short") from None
 
 
-def _find(path: Path) -> Path:
+def find_model(path: Path) -> Path:
+    """The file that `path` stands for: itself, that of a run folder, or a model that comes with the package.
+
+    Raises:
+        ModelError: there is none.
+    """
     if path.is_file():
         return path
     shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.safetensors"))}

@@ -73,9 +73,12 @@ class Model:
             part.to(device).eval().requires_grad_(False)
         return model
 
-    def save(self, path: Path | str) -> None:
-        """To one safetensors file, written whole or not at all."""
-        write_model(path, self.config, self.facts, self.card, self.tensors())
+    def save(self, path: Path | str, *, half: bool = False) -> None:
+        """To one safetensors file, written whole or not at all; `half` rounds to float16, in which half the bytes do."""
+        tensors = self.tensors()
+        if half:
+            tensors = {name: value.half() if value.is_floating_point() else value for name, value in tensors.items()}
+        write_model(path, self.config, self.facts, self.card, tensors)
 
     @property
     def conditioners(self) -> dict[str, Conditioner]:
@@ -99,7 +102,7 @@ class Model:
         return weak
 
     def load_tensors(self, tensors: Mapping[str, Tensor]) -> None:
-        """Weights from a file's tensors, in their precision.
+        """Weights from a file's tensors, in their precision, but float32 where that is 16 bits, which are for storage.
 
         Raises:
             ModelError: one is missing, of another shape, or not part of this model.
@@ -108,7 +111,8 @@ class Model:
         for part, module in self.parts().items():
             prefix = f"{part}."
             state = {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-            module.to(next((value.dtype for value in state.values() if value.is_floating_point()), None))
+            stored = next((value.dtype for value in state.values() if value.is_floating_point()), None)
+            module.to(torch.float32 if stored in (torch.float16, torch.bfloat16) else stored)
             try:
                 module.load_state_dict(state)
             except RuntimeError as error:

@@ -66,6 +66,8 @@ class TrainingConfig(BaseModel):
     `ema`: widths of the averages of the weights, the first of which becomes the model.
     `weak`: the share of training after which the widest average is kept beside the model, for autoguidance, which doubles
     the model file; 0: not. With `minutes` progress is known from the first plan on, at 5% of them.
+    `start`: a model to go out from, a run folder or file; "": none. `rank`: of the adapters that are trained instead of its
+    weights; 0: the weights themselves.
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """
 
@@ -81,6 +83,8 @@ class TrainingConfig(BaseModel):
     precision: Literal["auto", "float32", "float64", "bfloat16"] = "auto"
     ema: tuple[float, ...] = (0.1,)
     weak: float = Field(0.0, ge=0, lt=1)
+    start: str = ""
+    rank: int = Field(0, ge=0)
     checkpoint_minutes: float = Field(2.0, gt=0)
     checkpoint_samples: int | None = Field(None, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
@@ -96,6 +100,14 @@ class RunConfig(ModelConfig):
     loss: LossConfig = LossConfig()
     optimiser: Section = Field(default={"name": "muon"})
     training: TrainingConfig = TrainingConfig()
+
+    @model_validator(mode="after")
+    def _adapters_change_a_model(self) -> "RunConfig":
+        if self.training.rank and not self.training.start:
+            raise ValueError(f"training.rank = {self.training.rank}: adapters need a model to change: give --from MODEL")
+        if self.training.rank and self.training.weak:
+            raise ValueError("training.rank and training.weak do not go together: set one of them to 0")
+        return self
 
     @model_validator(mode="after")
     def _batches_divide(self) -> "RunConfig":
@@ -129,7 +141,7 @@ def load_recipe(name: Path | str) -> RunConfig:
         ConfigError: no such name or file, or see `load_config`.
     """
     path, shipped = Path(name), {file.stem: file for file in sorted(RECIPES.glob("*.toml"))}
-    if not path.suffix and not path.exists():
+    if not path.suffix and not path.is_file():
         if str(name) not in shipped:
             raise ConfigError(f"Unknown recipe '{name}': {nearest(str(name), shipped)}. A file of your own ends in .toml")
         path = shipped[str(name)]

@@ -29,6 +29,7 @@ from pellucid.model.assemble import check_sampling
 from pellucid.model.config import Section
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
+from pellucid.networks.low_rank import merge
 from pellucid.training import optimisers
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
@@ -39,6 +40,7 @@ from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import StepObserver, Steps
 
@@ -80,7 +82,7 @@ def run(
     saved = folder / "checkpoints"
     newest = checkpoints(saved)[-1:] if resume else []
     prepared = prepare(config, folder / "data", started=bool(newest))
-    model, state, batches = assemble(config, prepared, device)
+    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
@@ -103,13 +105,20 @@ def run(
     return model
 
 
-def assemble(config: RunConfig, prepared: Prepared, device: str = "cpu") -> tuple[Model, TrainingState, Batches]:
+def assemble(
+    config: RunConfig, prepared: Prepared, device: str = "cpu", *, start: Path | None = None
+) -> tuple[Model, TrainingState, Batches]:
     """The parts of a run at its start: what is trained, all that training remembers, and what it will see.
+
+    Arguments:
+        start: the file of the model that it goes out from.
 
     Raises:
         UserError: settings at fault.
     """
     model = Model.create(config.model_part(), prepared.facts, config.seed)
+    if start is not None:
+        start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
     if isinstance(caption, Caption):
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
@@ -157,7 +166,7 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
-    optimiser = _assemble_optimiser(config.optimiser, list(loss.parameters()))
+    optimiser = _assemble_optimiser(config.optimiser, [p for p in loss.parameters() if p.requires_grad])
     training = config.training
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
     return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
@@ -185,6 +194,7 @@ def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Ba
 def _finish(config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, folder: Path) -> None:
     """The averaged weights become the model, and the model a file."""
     model.denoiser.load_state_dict(state.averaged())
+    merge(model.denoiser)
     if state.weak:
         model.add_weak().load_state_dict(state.weak)
     model.card = {

@@ -16,6 +16,7 @@ from pellucid.training.config import NAME, Condition, RunConfig, apply_settings,
 from pellucid.training.loop import Observer as RunObserver
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
+from pellucid.training.start import settings_of
 
 
 class Observer(RunObserver, Protocol):
@@ -29,6 +30,7 @@ def train(
     data: Path | str | None = None,
     out: Path | str = "run",
     *,
+    start: Path | str | None = None,
     minutes: float | None = None,
     samples: int | None = None,
     size: int | None = None,
@@ -45,6 +47,7 @@ def train(
     Arguments:
         data: pictures in a folder, an archive, a table or `hub:OWNER/NAME`; an array file or folder of such; or a pack.
         out: the run's folder.
+        start: a model to go out from, by path or name: the parts of the new model are its parts, and so are its weights.
         minutes: time to train for; or
         samples: how many to train on, counting repeats.
         size: longer side of the pictures in pixels; None: as the data is.
@@ -70,7 +73,9 @@ def train(
     if minutes is not None and samples is not None:
         raise ConfigError(f"minutes = {minutes:g} and samples = {samples}: give one of them")
     own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
-    base = load_recipe(recipe) if recipe else own or RunConfig()
+    if start is not None and recipe is not None:
+        raise ConfigError(f"start = {start} and recipe = {recipe}: give one of them, since a model has its settings")
+    base = load_recipe(recipe) if recipe else own or (RunConfig() if start is None else settings_of(start))
     if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
