@@ -1,6 +1,7 @@
 """Captions: found beside pictures and in tables, kept in packs, read by the model, and asked for in prompts."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from pellucid.training.prepare import prepare
 from pellucid.training.train import train
 from picture_files import IMAGE, picture, read, tarred, zipped
 
+HOME = Path(__file__).parents[1]
 TOLD = {"a/0.png": ("a red hat",), "a/1.png": ("一只猫", "a cat"), "2.png": ()}
 SMALL = (
     "network.name=mlp", "network.width=32", "network.depth=2", "training.batch=16", "training.log_samples=16",
@@ -196,6 +198,20 @@ def test_known_words_come_with_the_weights() -> None:
 def test_prompts_that_are_no_text(value: Any) -> None:
     with pytest.raises(ConfigError, match="expected text"):
         encoder().parse(value, 1)
+
+
+def test_phrasings_that_are_asked_about_are_in_no_caption() -> None:
+    """benchmarks/prompts/held-out.tsv against the pack of emoji, which has all of the pictures."""
+    with zipfile.ZipFile(HOME / "data" / "emoji" / "emoji.zip") as archive:
+        rows = [json.loads(line) for line in archive.read("metadata.jsonl").splitlines()]
+        names = set(archive.namelist())
+    assert {row["file_name"] for row in rows} == {name for name in names if name.endswith(".webp")}
+    known = {caption for row in rows for caption in row["captions"]}
+    lines = (HOME / "benchmarks" / "prompts" / "held-out.tsv").read_text(encoding="utf-8").splitlines()[1:]
+    assert len(lines) == 100
+    for code, _, *phrasings in (line.split("\t") for line in lines):
+        assert f"noto/{code}.webp" in names
+        assert not {" ".join(phrasing.casefold().split()) for phrasing in phrasings} & known
 
 
 # ------------------------------------------------------------------------------------------------------- training with it

@@ -59,6 +59,16 @@ def photos(tmp_path: Path) -> Path:
     return folder
 
 
+def test_captions_are_told(call: Call, tmp_path: Path) -> None:
+    for index, text in enumerate(("a red hat", "a blue cat")):
+        save(tmp_path / "in" / f"{index}.png", random_bytes(8, 8, 3)).with_suffix(".txt").write_text(text)
+    code, out, _ = call("show in --out in.html")
+    assert code == 0
+    assert re.search(r"captions +of 2 samples, such as: a red hat; a blue cat\n", out)
+    assert re.search(r"training +learns to make what captions say", out)
+    assert "a red hat; a blue cat" in Path("in.html").read_text(encoding="utf-8")
+
+
 def test_help_is_quick_and_has_examples() -> None:
     """As for every command: 80 columns, examples, neither torch nor NumPy."""
     heavy = "import atexit, sys; atexit.register(lambda: print({'torch', 'numpy'} & {*sys.modules}, file=sys.stderr))\n"

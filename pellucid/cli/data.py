@@ -73,7 +73,7 @@ def show(
         pack, values = prepared.pack, {"path": str(source), **contents(prepared.pack)}
         values |= {
             "found": found, "duplicates": duplicates(pack), "mean": prepared.facts.mean, "std": prepared.facts.std,
-            "training": _training(pack.label_names, values["unlabelled"]),
+            "training": _training(pack.label_names, values["unlabelled"], bool(pack.captioned)),
         }  # fmt: skip
         if out.suffix.lower() == ".html":
             shown = {key: value for key, value in values.items() if key not in ("found", "training")} | _found(found)
@@ -195,6 +195,9 @@ def _lines(values: dict[str, Any]) -> dict[str, str]:
         none = [f"without ({unlabelled:,})"] if unlabelled else []
         told = ", ".join([*(f"{name} ({count:,})" for name, count in often[:LABELS]), *more, *none])
         lines["labels"] = f"{len(labels)}: {told}"
+    if values["captioned"]:
+        told = "; ".join(values["captions"][:NAMED])
+        lines["captions"] = f"of {counted(values['captioned'], 'sample')}, such as: {told}"
     lines |= _skipped(values)
     if values["duplicates"]:
         lines["doubles"] = f"{counted(values['duplicates'], 'sample')} equal to an earlier one"
@@ -232,13 +235,16 @@ def _shape(values: dict[str, Any]) -> str:
     return " x ".join(map(str, shape)) + axes
 
 
-def _training(labels: tuple[str, ...], unlabelled: int) -> str:
-    """How `train` would treat samples with these labels."""
+def _training(labels: tuple[str, ...], unlabelled: int, captioned: bool = False) -> str:
+    """How `train` would treat samples with these labels, and captions or none."""
     if labels and unlabelled:
         return (
             f"refuses it as it is, since {unlabelled:,} samples have no label: use --condition none, or move every file "
             "into a sub-folder"
         )
     if labels:
-        return f"learns to make each of the {len(labels)} labels on demand; --condition none ignores them"
+        words = " and what captions say" if captioned else ""
+        return f"learns to make each of the {len(labels)} labels{words} on demand; --condition none ignores them"
+    if captioned:
+        return "learns to make what captions say; --condition none ignores them"
     return "learns without labels, since there are none: sub-folders named by label would give some"

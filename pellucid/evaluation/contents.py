@@ -41,9 +41,16 @@ def contents(pack: Pack) -> dict[str, Any]:
     labels = pack.label_counts()
     return {
         "samples": len(pack), "shape": list(pack.shape), "labels": labels, "unlabelled": len(pack) - sum(labels.values()),
+        "captioned": pack.captioned, "captions": _some_captions(pack),
         "notes": pack.notes, "files": files, "bytes": octets, "rejected": sum(reasons.values()),
         "reasons": dict(reasons.most_common()), "examples": [[source.source, source.reason] for source in named],
     }  # fmt: skip
+
+
+def _some_captions(pack: Pack) -> list[str]:
+    """The first captions of a few samples, spread over the data."""
+    found = (pack.captions(int(sample)) for sample in _spread(np.arange(len(pack)), 40 * NAMED))
+    return list(dict.fromkeys(captions[0] for captions in found if captions))[:NAMED]
 
 
 def write_examples(pack: Pack, modality: Modality, path: Path) -> bool:

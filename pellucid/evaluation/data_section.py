@@ -12,7 +12,9 @@ from pellucid.evaluation.wording import figure, size
 
 LABELS = 24
 """Labels that get a bar, the most frequent ones."""
-APART = ("labels", "unlabelled", "notes", "files", "bytes", "rejected", "reasons", "examples")
+APART = (
+    "labels", "unlabelled", "captioned", "captions", "notes", "files", "bytes", "rejected", "reasons", "examples"
+)  # fmt: skip
 """What is not told as it is."""
 
 
@@ -35,6 +37,10 @@ def _reading(facts: Mapping[str, Any]) -> list[tuple[str, str]]:
     if notes:
         told = (note if count == 1 else f"{note} ({figure(count)} files)" for note, count in notes.items())
         rows.append(("as read", "; ".join(told)))
+    captions = facts.get("captions")
+    if isinstance(captions, list) and captions:
+        count = figure(number(facts.get("captioned")))
+        rows.append(("captions", f"of {count} samples, such as: {'; '.join(map(str, captions))}"))
     if octets >= 0:
         rows.append(("source files", f"{figure(number(facts.get('files')))}, together {size(int(octets))}"))
     return rows
