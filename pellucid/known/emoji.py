@@ -3,7 +3,6 @@
 import json
 import subprocess
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from random import Random
 from shutil import copyfile
@@ -46,12 +45,11 @@ class Emoji(Recipe):
         self.packages = packages
 
     def write(self, folder: Path, progress: Progress) -> None:
-        place: AbstractContextManager[str | Path]
-        place = nullcontext(self.packages) if self.packages else TemporaryDirectory()
-        with place as found:
-            if self.packages is None:
-                _download(Path(found))
-            _write(Path(found), folder, progress)
+        if self.packages is not None:
+            _write(self.packages, folder, progress)
+            return
+        with TemporaryDirectory() as place:
+            _write(_download(Path(place)), folder, progress)
 
 
 def _write(packages: Path, folder: Path, progress: Progress) -> None:
@@ -75,26 +73,24 @@ def _write(packages: Path, folder: Path, progress: Progress) -> None:
             page.convert("RGB").save(folder / style / f"{code}.webp", lossless=True, method=6)
             rows.append({"file_name": f"{style}/{code}.webp", "label": style, "captions": said})
         progress(number + 1, len(known))
-    for package in sorted(packages.iterdir()):
-        (folder / "licences" / package.name).mkdir(parents=True)
-        copyfile(package / "LICENSE", folder / "licences" / package.name / "LICENSE")
+    for package in (name.partition("@")[0] for name in PACKAGES):
+        (folder / "licences" / package).mkdir(parents=True)
+        copyfile(packages / package / "LICENSE", folder / "licences" / package / "LICENSE")
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "metadata.jsonl").write_text(lines + "\n", encoding="utf-8")
 
 
-def _download(folder: Path) -> None:
-    """The packages, unpacked, each in a folder of its name."""
-    for package in PACKAGES:
-        try:
-            command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), package]
-            ended = subprocess.run(command, capture_output=True, text=True, check=False)
-        except FileNotFoundError:
-            raise UserError("Emoji come from the npm registry, and there is no npm here: install Node.js") from None
-        if ended.returncode:
-            told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
-            raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
-    for unpacked in folder.glob("node_modules/*"):
-        unpacked.rename(folder / unpacked.name)
+def _download(folder: Path) -> Path:
+    """The packages, unpacked, each in a folder of its name; returns where those are."""
+    command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
+    try:
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise UserError("Emoji come from the npm registry, and there is no npm here: install Node.js") from None
+    if ended.returncode:
+        told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
+        raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
+    return folder / "node_modules"
 
 
 def _plain(code: str) -> str:
