@@ -26,16 +26,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from panels import stacked
 from resume import machine
 from safetensors import safe_open
 from torch import Tensor
 
 from pellucid.core.files import atomic_write
 from pellucid.data.pack import Pack
-from pellucid.evaluation.chart import HEIGHT, WIDTH, Series, plot
+from pellucid.evaluation.chart import Series
 from pellucid.evaluation.fashion import FashionFeatures
 from pellucid.evaluation.history import History
-from pellucid.evaluation.markup import join, tag
 from pellucid.metrics.frechet import Frechet
 from pellucid.metrics.kernel import Kernel
 from pellucid.metrics.result import Result
@@ -56,12 +56,6 @@ KERNEL = 5000
 """Samples, and real ones, for the kernel distance, whose cost grows with their square."""
 ROUNDS, STEPS = 12, 10
 """Of timing, and steps in each."""
-STYLE = """text { font: 13px system-ui, sans-serif; fill: #555 } .name { font-weight: 600; fill: #1b1d21 }
-rect { fill: #fdfdfc } path { fill: none; stroke-linejoin: round } .grid { stroke: #ddd } .base { stroke: #999 }
-.line { stroke: #1f6f78; stroke-width: 2 }"""
-TOP = 30
-"""Pixels above each panel, for its name."""
-
 Array = NDArray[np.float64]
 
 
@@ -197,16 +191,7 @@ def drawn(history: History, points: dict[int, float], each: float, n: int) -> st
         f"Fréchet distance, {n:,} samples": ([Series(x=cost, y=distance)], True),
         "Training loss": ([Series(x=minutes * samples[later], y=loss[later])], False),
     }
-    panels = [
-        join(
-            tag("text", name, class_="name", x=56, y=(TOP + HEIGHT) * row + 20),
-            plot(series, title=name, x_label="minutes of cost", log_y=log, y=(TOP + HEIGHT) * row + TOP, height=HEIGHT),
-        )
-        for row, (name, (series, log)) in enumerate(charts.items())
-    ]
-    size = {"viewBox": f"0 0 {WIDTH} {2 * (TOP + HEIGHT)}", "width": WIDTH}
-    background = tag("rect", width="100%", height="100%")
-    return tag("svg", tag("style", STYLE), background, *panels, xmlns="http://www.w3.org/2000/svg", **size)
+    return stacked(charts, x_label="minutes of cost")
 
 
 def as_markdown(

@@ -2,6 +2,7 @@
 
     words.py train   --dir DIR [--minutes 10]         the network of retrieval.py, on all emoji but those asked about
     words.py measure MODEL --dir DIR                  a picture for every phrasing; guidance and steps; near-copies
+    words.py sheets  MODEL --dir DIR                  the prompts of prompts/, to be looked at
     words.py record  --dir DIR --out records/words.md
 
 A picture is right if its concept is among the ten nearest of all in the other style. The ceiling is what real Noto pictures
@@ -11,21 +12,27 @@ of the same emoji reach among real Twemoji ones. Phrasings: prompts/held-out.tsv
 import argparse
 import csv
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from panels import stacked
+from resume import machine
 from retrieval import Gallery, Retrieval, concept, directions, pairs, train
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid.core.files import atomic_write
+from pellucid.evaluation.chart import Series
 from pellucid.model.model import Model
 
 DATA = Path(__file__).parents[1] / "data" / "emoji"
 PHRASINGS = Path(__file__).parent / "prompts" / "held-out.tsv"
 TOP = 10
+BARS = {"english": 0.7, "chinese": 0.6}
+LINES = {"line": "dark", "early": "light", "floor": "dashed"}
 LANGUAGES = ("english", "chinese")
 COPY = 1 / 3
 """A picture is a near-copy if the nearest training picture is at most so far as a part of the distance to the nearest of
@@ -34,7 +41,7 @@ another emoji (Yoon et al. 2023, "Diffusion probabilistic models generalize when
 
 def main() -> None:
     asked = _arguments()
-    {"train": _train, "measure": _measure}[asked.command](asked)
+    {"train": _train, "measure": _measure, "sheets": _sheets, "record": _record}[asked.command](asked)
 
 
 def phrasings() -> list[dict[str, str]]:
@@ -107,6 +114,73 @@ def _measure(asked: argparse.Namespace) -> None:
         temporary.write_text(json.dumps(found, indent=1), encoding="utf-8")
 
 
+def _sheets(asked: argparse.Namespace) -> None:
+    model, folder = Model.load(asked.model), PHRASINGS.parent
+    with (folder / "combinations.tsv").open(encoding="utf-8", newline="") as lines:
+        combinations = [row["prompt"] for row in csv.DictReader(lines, delimiter="\t")]
+    sheet = (folder / "sheet.txt").read_text(encoding="utf-8").splitlines()
+    for name, prompts, steps in (("sheet", sheet, 50), ("combinations", combinations, 50)):
+        for style in model.facts.labels:
+            made = model.sample(len(prompts), prompt=prompts, label=style, steps=steps, guidance=asked.guidance)
+            made.save(asked.dir / f"{name}-{style}.png")
+
+
+def _record(asked: argparse.Namespace) -> None:
+    found = json.loads((asked.dir / "measured.json").read_text(encoding="utf-8"))
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
+    asked.out.with_suffix(".svg").write_text(drawn(found), encoding="utf-8")
+    asked.out.write_text(as_markdown(found, asked.out.with_suffix(".svg").name), encoding="utf-8")
+
+
+def drawn(found: dict[str, Any]) -> str:
+    """Share of the ceiling against guidance, one chart for each language, a line for each number of steps."""
+    charts = {}
+    for language in LANGUAGES:
+        tries = [one for one in found["tries"] if one["language"] == language]
+        series = []
+        for steps, style in zip(sorted({one["steps"] for one in tries}), LINES, strict=False):
+            shares = {one["guidance"]: one["top10"] / found["ceiling"]["top10"] for one in tries if one["steps"] == steps}
+            x = np.array(sorted(shares))
+            series.append(Series(x=x, y=np.array([100 * shares[guidance] for guidance in x]), style=style, label=str(steps)))
+        lines = ", ".join(f"{one.label} steps {LINES[one.style]}" for one in series)
+        charts[f"{language}, % of the ceiling: {lines}"] = (series, False)
+    return stacked(charts, x_label="guidance")
+
+
+def as_markdown(found: dict[str, Any], chart: str) -> str:
+    ceiling = found["ceiling"]
+    best = {language: max((one for one in found["tries"] if one["language"] == language), key=lambda one: one["top10"])
+            for language in LANGUAGES}  # fmt: skip
+    claims = [
+        f"- {language}: {best[language]['top10'] / ceiling['top10']:.0%} of the ceiling; at least {BARS[language]:.0%}: "
+        f"**{'yes' if best[language]['top10'] >= BARS[language] * ceiling['top10'] else 'NO'}**" for language in LANGUAGES
+    ]  # fmt: skip
+    return "\n".join([
+        "# Pictures from words: do they match?",
+        "",
+        *claims,
+        "",
+        "100 emoji, each asked for in a phrasing that training never saw (benchmarks/prompts/held-out.tsv); found if the "
+        f"concept is among the ten nearest of all. Ceiling, real Noto among real Twemoji: {ceiling['top10']:.0%} (first of "
+        f"all: {ceiling['top1']:.0%}). Near-copies: {COPY:.2f} of the distance to the next emoji or less.",
+        "",
+        "| language | steps | guidance | among ten | of the ceiling | first | near-copies |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        *(
+            f"| {one['language']} | {one['steps']} | {one['guidance']:g} | {one['top10']:.0%} "
+            f"| {one['top10'] / ceiling['top10']:.0%} | {one['top1']:.0%} | {one['copies']:.0%} |" for one in found["tries"]
+        ),
+        "",
+        f"![Share of the ceiling against guidance]({chart})",
+        "",
+        f"- model: {found['card'].get('samples_seen', 0):,} samples seen, seed {found['card'].get('seed', 0)}",
+        "- commands: in the docstring of benchmarks/words.py",
+        f"- date: {datetime.now(UTC):%Y-%m-%d}",
+        *machine(),
+        "",
+    ])  # fmt: skip
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure whether pictures match their words.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -116,6 +190,11 @@ def _arguments() -> argparse.Namespace:
     training.add_argument("--minutes", type=float, default=10.0)
     measuring = commands.add_parser("measure", parents=[places], help="measure a model")
     measuring.add_argument("model", type=Path)
+    looking = commands.add_parser("sheets", parents=[places], help="draw what is to be looked at")
+    looking.add_argument("model", type=Path)
+    looking.add_argument("--guidance", type=float, default=None)
+    recording = commands.add_parser("record", parents=[places], help="write the record")
+    recording.add_argument("--out", type=Path, default=Path("records/words.md"))
     measuring.add_argument("--seed", type=int, default=0)
     measuring.add_argument("--grid", nargs="+", type=_try, default=[(20, 3.0)], metavar="STEPS:GUIDANCE")
     return parser.parse_args()
