@@ -17,11 +17,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import evaluate
+    from pellucid.interop.load import load
     from pellucid.model.model import Model
     from pellucid.model.samples import Samples
     from pellucid.training.train import train
-
-    load = Model.load
 
 __all__ = ["Model", "Samples", "evaluate", "load", "train"]
 
@@ -29,7 +28,7 @@ _HOMES = {
     "Model": ("model.model", "Model"),
     "Samples": ("model.samples", "Samples"),
     "evaluate": ("evaluation.evaluate", "evaluate"),
-    "load": ("model.model", "Model.load"),
+    "load": ("interop.load", "load"),
     "train": ("training.train", "train"),
 }
 

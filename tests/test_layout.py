@@ -17,7 +17,7 @@ FLOORS = (
     {"guidance", "samplers", "losses"},
     {"modalities", "data", "known"},
     {"model"},
-    {"evaluation"},
+    {"interop", "evaluation"},
     {"training"},
     {"cli"},
 )

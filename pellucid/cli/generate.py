@@ -62,10 +62,10 @@ def generate(
     check_out(out, PICTURES, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
-    from pellucid.model.model import Model
+    from pellucid.interop.load import load
 
     screen = console(quiet)
-    loaded = Model.load(model, choose_device(device))
+    loaded = load(model, choose_device(device))
     check_guidance(loaded, guidance, None)
     notes = _notes(loaded, prompt)
     with counting(screen, "drawing") as tell:

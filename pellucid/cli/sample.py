@@ -88,10 +88,10 @@ def sample(
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
     from pellucid.conditioners.prompt import expand
-    from pellucid.model.model import Model
+    from pellucid.interop.load import load
 
     screen = console(quiet)
-    loaded = Model.load(model, choose_device(device))
+    loaded = load(model, choose_device(device))
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)

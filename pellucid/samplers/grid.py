@@ -94,21 +94,37 @@ class TableGrid(Grid):
     Arguments:
         spacing: the convention.
         offset: added to the step numbers of "leading"; Stable Diffusion has 1.
+        to_data: whether the last step goes down to clean data. If not, the grid ends at the table's first step, with the
+            little noise that is there; where that is a step of the grid already, there are n - 1 steps. In diffusers
+            `set_alpha_to_one` and `final_sigmas_type`.
+        skip_last: lay n + 1 steps and leave the last out, as DPM-Solver and UniPC do in diffusers for "leading" and
+            "linspace".
     """
 
     spacing: Literal["leading", "trailing", "linspace"] = "leading"
     offset: int = 0
+    to_data: bool = True
+    skip_last: bool = False
 
     def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
         if start != 1:
             raise UnsupportedError("The table grid starts at the convention's own first step, not at a chosen time")
-        return torch.cat([self.times(schedule, steps), torch.zeros(1, dtype=torch.float64)])
+        times = self.times(schedule, steps)
+        if self.to_data:
+            return torch.cat([times, torch.zeros(1, dtype=torch.float64)])
+        assert isinstance(schedule, Table)
+        end = torch.tensor([1 / schedule.steps], dtype=torch.float64)
+        return torch.cat([times[times > end], end])
 
     def times(self, schedule: Schedule, steps: int) -> Tensor:
         if not isinstance(schedule, Table):
             raise UnsupportedError(f"The table grid needs a table schedule, not {type(schedule).__name__}: try 'uniform'")
-        total = schedule.steps
-        require("steps", steps, 1, total, closed=True)
+        require("steps", steps, 1, schedule.steps - self.skip_last, closed=True)
+        if self.skip_last:
+            return self._times(schedule.steps, steps + 1)[:-1]
+        return self._times(schedule.steps, steps)
+
+    def _times(self, total: int, steps: int) -> Tensor:
         match self.spacing:
             case "leading":
                 index = torch.arange(steps - 1, -1, -1) * (total // steps) + self.offset
