@@ -211,6 +211,23 @@ def test_tables_of_any_number_of_steps(spacing: str) -> None:
         assert 0 <= found[-1] <= found[0] <= 999
 
 
+@pytest.mark.parametrize("spacing", ["leading", "linspace"])
+def test_a_table_without_its_last_step(spacing: str) -> None:
+    """One step more than is asked for, of which the last is left out, as diffusers does for DPM-Solver and UniPC."""
+    for steps in (1, 4, 19, 20, 50, 999):
+        assert indices(steps, spacing, skip_last=True) == published(steps + 1, spacing)[:-1]
+    with pytest.raises(ConfigError, match=r"steps = 1000 is out of range: allowed is \[1, 999\]"):
+        grid("table", DDPM, 1000, spacing=spacing, skip_last=True)
+
+
+def test_a_table_that_ends_above_the_data() -> None:
+    """At the table's first step, with its noise; where that is a step itself there is one step less."""
+    for offset, count in ((1, 51), (0, 50)):
+        t = grid("table", DDPM, 50, offset=offset, to_data=False)
+        assert (len(t), float(t[-1])) == (count, 0.001)
+        assert bool((t.diff() < 0).all())
+
+
 def test_tables_refuse_what_they_have_not() -> None:
     """More steps than the table has, or a start of one's own, are refused."""
     with pytest.raises(ConfigError, match=r"steps = 1001 is out of range: allowed is \[1, 1000\]"):

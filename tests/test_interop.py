@@ -24,7 +24,7 @@ from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.model.assemble import assemble_sampler
 from pellucid.processes.process import Process
 from pellucid.samplers.sampler import Callback, Progress
-from tiny_pipelines import STABLE, stable_diffusion, stable_diffusion_xl, unconditional
+from tiny_pipelines import STABLE, latent_diffusion, stable_diffusion, stable_diffusion_xl, unconditional
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")  # diffusers
 BOUND = 1e-4
@@ -122,6 +122,18 @@ def test_pictures_of_nothing_in_particular(tmp_path: Path) -> None:
     assert_same((ours / 2 + 0.5), theirs)
     with pytest.raises(UnsupportedError, match="trained without captions"):
         model.generate("a cat")
+
+
+def test_latents_of_a_book_of_codes(tmp_path: Path) -> None:
+    """LDM: the table of pixels, latents scaled, decoded to the nearest codes."""
+    folder = latent_diffusion(tmp_path, diffusers.DDIMScheduler(**LEADING, clip_sample=False, set_alpha_to_one=False))
+    model, peer = pellucid.load(folder), opened("LDMPipeline", folder)
+    x = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(5))
+    theirs = peer(generator=torch.Generator().manual_seed(5), num_inference_steps=10, output_type="np").images
+    sampler, grid = assemble_sampler(model.sampling(), model.denoiser.process.schedule)
+    ours = model.codec.decode(sampler.sample(model.denoiser, x, grid(model.denoiser.process.schedule, 10)))
+    assert_same((ours / 2 + 0.5).clamp(0, 1), torch.from_numpy(theirs).movedim(-1, 1))
+    assert model.sample(1, steps=2).data.shape == (1, 3, 16, 16)
 
 
 # from a picture ------------------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Folders in the layout of diffusers with small random networks and a vocabulary of letters: nothing is fetched."""
 
 from pathlib import Path
+from shutil import rmtree
 from string import ascii_lowercase
 from typing import Any
 
@@ -14,13 +15,13 @@ SIDE = 16
 """Of the pictures, twice that of the latents."""
 
 
-def stable_diffusion(folder: Path, peer: Any, **settings: Any) -> Path:
-    """A StableDiffusionPipeline with this scheduler; `settings` of its U-Net."""
+def stable_diffusion(folder: Path, peer: Any, told_guidance: int | None = None) -> Path:
+    """A StableDiffusionPipeline with this scheduler; its network may be told the guidance, in so many numbers."""
     torch.manual_seed(0)
     return save(diffusers.StableDiffusionPipeline(
         vae=_autoencoder(), text_encoder=transformers.CLIPTextModel(_text_config()), tokenizer=_tokenizer(),
-        unet=_unet(cross_attention_dim=32, **settings), scheduler=peer, safety_checker=None, feature_extractor=None,
-        requires_safety_checker=False,
+        unet=_unet(cross_attention_dim=32, time_cond_proj_dim=told_guidance), scheduler=peer, safety_checker=None,
+        feature_extractor=None, requires_safety_checker=False,
     ), folder)  # fmt: skip
 
 
@@ -46,6 +47,29 @@ def unconditional(folder: Path, peer: Any) -> Path:
         down_block_types=("DownBlock2D", "AttnDownBlock2D"), up_block_types=("AttnUpBlock2D", "UpBlock2D"),
     )  # fmt: skip
     return save(diffusers.DDIMPipeline(unet=network, scheduler=peer), folder)
+
+
+def latent_diffusion(folder: Path, peer: Any) -> Path:
+    """An LDMPipeline: no words, latents of an autoencoder with a book of codes."""
+    torch.manual_seed(3)
+    network = diffusers.UNet2DModel(
+        sample_size=8, block_out_channels=(32, 32), layers_per_block=1, norm_num_groups=8,
+        down_block_types=("DownBlock2D", "DownBlock2D"), up_block_types=("UpBlock2D", "UpBlock2D"),
+    )  # fmt: skip
+    codes = diffusers.VQModel(
+        block_out_channels=(32, 32), down_block_types=("DownEncoderBlock2D",) * 2, norm_num_groups=8, num_vq_embeddings=64,
+        up_block_types=("UpDecoderBlock2D",) * 2, latent_channels=3,
+    )  # fmt: skip
+    return save(diffusers.LDMPipeline(vqvae=codes, unet=network, scheduler=peer), folder)
+
+
+def latent_consistency(folder: Path) -> Path:
+    """A LatentConsistencyModelPipeline: a pipeline of a kind that we have not, whose network is told the guidance."""
+    whole = stable_diffusion(folder, diffusers.DDIMScheduler(**STABLE, steps_offset=1, clip_sample=False), told_guidance=8)
+    parts = diffusers.StableDiffusionPipeline.from_pretrained(whole).components
+    rmtree(whole)
+    parts["scheduler"] = diffusers.LCMScheduler(**STABLE)
+    return save(diffusers.LatentConsistencyModelPipeline(**parts, requires_safety_checker=False), folder)
 
 
 def save(pipeline: Any, folder: Path) -> Path:

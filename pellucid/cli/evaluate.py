@@ -70,7 +70,7 @@ def evaluate(
         with counting(screen, "sampling" if seeds == 1 else f"seed {each + 1} of {seeds}") as tell:
             found.append(measure(
                 loaded, data or run_data(model), n=n, features=features, weights=weights, seed=(seed or 0) + each,
-                batch=batch, progress=tell, sampler=sampler, steps=steps, guidance=guidance,
+                batch=batch or 64, progress=tell, sampler=sampler, steps=steps, guidance=guidance,
                 against=against,
             ))  # fmt: skip
     if out is not None:

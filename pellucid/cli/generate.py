@@ -2,11 +2,11 @@
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import (
     JOURNEYS,
     PICTURES,
@@ -21,16 +21,24 @@ from pellucid.cli.sample import (
 from pellucid.core.errors import ConfigError, UnsupportedError, nearest
 
 if TYPE_CHECKING:
+    from pellucid.interop.foreign import Foreign
     from pellucid.model.model import Model
 
 MODEL = Path("emoji")
 Prompt = Annotated[str, typer.Argument(help="What to make, in English or Chinese.", show_default=False)]
+Half = Annotated[bool, typer.Option("--half", metavar=FLAG, help="Compute a pipeline of diffusers in 16 bits.")]
+LowMemory = Annotated[
+    bool, typer.Option("--low-memory", metavar=FLAG, help="Compute a pipeline of diffusers piece by piece.")
+]
 
 
 def generate(
     prompt: Prompt,
     model: Annotated[
-        Path, typer.Option(metavar="MODEL", help="emoji, which comes with the package; a run folder; a model file.")
+        Path, typer.Option(
+            metavar="MODEL", help="emoji, which comes with the package; a run folder; a model file; a folder that diffusers "
+            "wrote, or its OWNER/NAME on the hub.",
+        )
     ] = MODEL,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many; several make a contact sheet.")] = 1,
     out: Annotated[
@@ -42,6 +50,8 @@ def generate(
     steps: Steps = None,
     guidance: Guidance = None,
     journey: Journey = None,
+    half: Half = False,
+    low_memory: LowMemory = False,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -58,21 +68,25 @@ def generate(
       pellucid generate "a {red|blue|green} heart" --style twemoji
       pellucid generate "a (smiling:1.5) face" --negative glasses
       pellucid generate "a red hat" --model runs/hats --journey hat.gif
+      pellucid generate "a lighthouse" --model stable-diffusion/ --sampler ddim
     """
     check_out(out, PICTURES, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
-    from pellucid.interop.load import load
+    from pellucid.interop.foreign import Foreign
 
-    screen = console(quiet)
-    loaded = load(model, choose_device(device))
-    check_guidance(loaded, guidance, None)
-    notes = _notes(loaded, prompt)
+    screen, notes = console(quiet), list[str]()
+    loaded = _opened(model, choose_device(device), half, low_memory)
+    settings: dict[str, Any] = {"negative": negative, "steps": steps, "guidance": guidance, "seed": seed or 0}
     with counting(screen, "drawing") as tell:
-        made = loaded.generate(
-            prompt, n, label=_style(loaded, style), negative=negative, sampler=sampler, steps=steps, guidance=guidance,
-            seed=seed or 0, journey=journey is not None, progress=tell,
-        )  # fmt: skip
+        if isinstance(loaded, Foreign):
+            _refuse({"--style": style, "--sampler": sampler, "--journey": journey}, type(loaded.pipeline).__name__)
+            made = loaded.generate(prompt, n, progress=tell, **settings)
+        else:
+            check_guidance(loaded, guidance, None)
+            notes, label = _notes(loaded, prompt), _style(loaded, style)
+            settings |= {"label": label, "sampler": sampler, "journey": journey is not None}
+            made = loaded.generate(prompt, n, progress=tell, **settings)
     written = made.save(out)
     lines = {
         "done": f"{counted(len(made), 'picture')} in {duration(made.seconds)}, {counted(made.nfe, 'network call')} each, "
@@ -87,12 +101,36 @@ def generate(
     result(lines, {**facts, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
+def _opened(model: Path, device: str, half: bool, low_memory: bool) -> "Model | Foreign":
+    """The model, or a pipeline that diffusers has to run."""
+    from pellucid.interop.find import find
+    from pellucid.interop.foreign import Foreign
+    from pellucid.interop.load import load
+
+    place = find(model)
+    if Foreign.claims(place):
+        return Foreign.load(place, device, half=half, low_memory=low_memory)
+    return load(place, device, half=half, low_memory=low_memory)
+
+
+def _refuse(options: dict[str, Any], kind: str) -> None:
+    """Refuse options that only our own sampling has."""
+    for option, value in options.items():
+        if value is not None:
+            raise UnsupportedError(f"{option} has no effect on a {kind}, which diffusers runs as it is: leave it out")
+
+
 def _notes(model: "Model", prompt: str) -> list[str]:
     """What the user should know of how the prompt is read."""
     from pellucid.conditioners.caption import Caption
     from pellucid.conditioners.prompt import expand
+    from pellucid.interop.clip_text import ClipText
 
     reader = model.conditioners.get("caption")
+    if isinstance(reader, ClipText):
+        left = [f"The folder's {part.replace('_', ' ')} is not run." for part in model.card["left_out"]]
+        count, read = max(map(reader.count, expand(prompt))), reader.length - 2
+        return [*left, f"Only the first {read} of {count} tokens are read."] if count > read else left
     if not isinstance(reader, Caption):
         return []
     unknown: dict[str, None] = {}

@@ -49,7 +49,9 @@ Grid = Annotated[
 Journey = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also show noise becoming data: .gif, .webp or .png.")
 ]
-Batch = Annotated[int, typer.Option(metavar="N", min=1, help="How many are made at once; does not change the samples.")]
+Batch = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="How many are made at once; does not change the samples.")
+]
 
 
 def sample(
@@ -66,7 +68,7 @@ def sample(
     against: Against = None,
     grid: Grid = None,
     journey: Journey = None,
-    batch: Batch = 64,
+    batch: Batch = None,
     setting: Setting = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -96,11 +98,12 @@ def sample(
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
     parts = _parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
+    parts |= {} if batch is None else {"batch": batch}
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
             n, label=_wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
             guidance=guidance, guidance_interval=guidance_interval,
-            against=against, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **parts,
+            against=against, seed=seed or 0, journey=journey is not None, progress=tell, **parts,
         )  # fmt: skip
     if not bool(made.data.isfinite().all()):
         raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")

@@ -35,13 +35,18 @@ class ClipText(Conditioner):
         self.width = sum(encoder.config.hidden_size for encoder in encoders)
 
     def forward(self, value: Tensor) -> Embedded:
-        value, end = value.to(self.device), self.length * self.width
+        end = self.length * self.width
         return Embedded(value[:, end:], value[:, :end].reshape(-1, self.length, self.width))
 
     @property
     def device(self) -> torch.device:
         """Where the encoders are."""
         return next(self.encoders.parameters()).device
+
+    def count(self, prompt: str) -> int:
+        """Tokens that a prompt has, of which `length - 2` are read."""
+        found = (self.tokenizers[0](part.text, add_special_tokens=False, verbose=False).input_ids for part in parts(prompt))
+        return sum(map(len, found))
 
     def null(self, count: int) -> Tensor:
         return self._nothing.expand(count, -1)

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 from pellucid.core.errors import ModelError
 from pellucid.interop.library import library
+from pellucid.interop.reason import reason
 
 INDEX = "model_index.json"
 LIBRARIES = ("diffusers", "transformers")
@@ -33,10 +34,10 @@ class Layout:
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The folder's index, checked against what the folder holds.
+        """From the folder's index.
 
         Raises:
-            ModelError: no such index, a damaged one, a component that is not there, or weights as a pickle only.
+            ModelError: no such index, or a damaged one.
         """
         index = read_json(folder / INDEX)
         if not isinstance(index.get("_class_name"), str):
@@ -44,21 +45,24 @@ class Layout:
         pairs = {key: value for key, value in index.items() if isinstance(value, list) and len(value) == 2}
         parts = {key: (str(pair[0]), str(pair[1])) for key, pair in pairs.items() if all(pair)}
         settings = {key: value for key, value in index.items() if key not in pairs and not key.startswith("_")}
-        found = cls(folder=folder, name=index["_class_name"], parts=parts, settings=settings)
-        for part in parts:
-            found._check(part)
-        return found
+        return cls(folder=folder, name=index["_class_name"], parts=parts, settings=settings)
 
     def config(self, part: str) -> dict[str, Any]:
-        """A component's own configuration."""
+        """A component's own configuration.
+
+        Raises:
+            ModelError: it is not there.
+        """
+        self._check(part)
         return read_json(self.folder / part / ("scheduler_config.json" if part == "scheduler" else "config.json"))
 
     def load(self, part: str) -> Any:
         """A component: its class, of diffusers or transformers, from its folder; safetensors only.
 
         Raises:
-            ModelError: it cannot be loaded.
+            ModelError: it is not there, has its weights as a pickle only, or cannot be loaded.
         """
+        self._check(part)
         place, name = self.parts[part]
         if place not in LIBRARIES:
             raise ModelError(f"The component '{part}' of '{self.folder}' is code of its own ({place}), which is not run")
@@ -69,8 +73,7 @@ class Layout:
             try:
                 return kind.from_pretrained(self.folder / part, local_files_only=True, **self._weights(part))
             except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                raise ModelError(f"The component '{part}' of '{self.folder}' cannot be loaded: {reason}") from None
+                raise ModelError(f"The component '{part}' of '{self.folder}' cannot be loaded: {reason(error)}") from None
 
     def _weights(self, part: str) -> dict[str, Any]:
         """What `from_pretrained` is told about files; a tokenizer and a table have no weights."""
@@ -81,6 +84,8 @@ class Layout:
         return {"use_safetensors": True, **({"variant": VARIANT} if only_variant else {})}
 
     def _check(self, part: str) -> None:
+        if part not in self.parts:
+            raise ModelError(f"'{self.folder}' is a {self.name} without '{part}': expected a line for it in its {INDEX}")
         place = self.folder / part
         if not place.is_dir():
             raise ModelError(f"'{self.folder}' lacks the component '{part}', a folder that its {INDEX} names: "

@@ -7,52 +7,89 @@ import torch
 
 from pellucid.codecs.codec import Codec
 from pellucid.codecs.identity import Identity
-from pellucid.core.errors import UnsupportedError
+from pellucid.core.errors import ModelError, UnsupportedError
 from pellucid.interop.autoencoder import Autoencoder
+from pellucid.interop.borrowed import Borrowed
 from pellucid.interop.clip_text import ClipText
-from pellucid.interop.layout import INDEX, Layout
+from pellucid.interop.find import find
+from pellucid.interop.half import half_precision
+from pellucid.interop.layout import INDEX, PICKLES, Layout, read_json
+from pellucid.interop.native import STABLE, foreign_part
 from pellucid.interop.pretrained import Pretrained
 from pellucid.interop.published import Published
 from pellucid.modalities.image import Image
 from pellucid.model.config import Facts, ModelConfig
+from pellucid.model.files import NAME
 from pellucid.model.model import Model
 
-STABLE = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
-PLAIN = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline", "LDMPipeline")
-"""Pipelines that make pictures of nothing in particular."""
+LEFT_OUT = ("safety_checker",)
+"""Components that are not run."""
+CODECS = {"StableDiffusionPipeline": "vae", "StableDiffusionXLPipeline": "vae", "LDMPipeline": "vqvae"}
 GUIDANCE = {"StableDiffusionPipeline": 7.5, "StableDiffusionXLPipeline": 5.0}
 STEPS = {"ancestral": 1000}
 """Where not 50. Both are what diffusers does unless told."""
 
 
-def load(path: Path | str, device: str = "cpu") -> Model:
+def load(path: Path | str, device: str = "cpu", *, half: bool = False, low_memory: bool = False) -> Model:
     """A model that samples.
 
     Arguments:
         path: a run folder, a model file, the name of a model that comes with the package, or a folder in the layout of
-            diffusers whose pipeline is Stable Diffusion, SDXL, or one that takes no words.
+            diffusers whose pipeline is Stable Diffusion, SDXL, or one that takes no words; or such a one's name on the hub.
+        half: compute a pipeline's networks in 16 bits.
+        low_memory: compute them piece by piece, and read prompts on the CPU.
 
     Raises:
         ModelError: there is none, or it is damaged.
-        UnsupportedError: a pipeline of another kind.
+        UnsupportedError: a pipeline of another kind; or what only a pipeline can do was asked of a model of ours.
     """
-    folder = Path(path)
-    if not (folder / INDEX).is_file():
-        return Model.load(folder, device)
-    layout = Layout.read(folder)
-    if layout.name not in (*STABLE, *PLAIN):
-        raise UnsupportedError(f"'{folder}' is a {layout.name}, which is not made of parts that are known here")
+    place = find(path)
+    if not (place / INDEX).is_file():
+        if half or low_memory:
+            raise UnsupportedError(f"'{path}' is no pipeline of diffusers, so nothing is halved or done piece by piece")
+        _check_kind(place)
+        return Model.load(place, device)
+    layout = Layout.read(place)
+    if part := foreign_part(layout):
+        raise UnsupportedError(f"'{place}' is not made of parts that are known here: {part}. "
+                               "`pellucid generate` hands it to diffusers as it is")
     model = _assembled(layout)
-    for part in model.parts().values():
-        part.to(device, torch.float32).eval().requires_grad_(False)
+    for module in model.parts().values():
+        module.to(device, torch.float32).eval().requires_grad_(False)
+    if half:
+        model.denoiser.to(half_precision(device))
+    if low_memory:
+        _spread_out(model)
     return model
+
+
+def _check_kind(place: Path) -> None:
+    """Refuse what is a model, but neither one of ours nor a whole pipeline."""
+    if place.suffix.lower() in PICKLES and place.is_file():
+        raise ModelError(f"'{place}' is a pickle, which can run any code and is never loaded: expected a safetensors file "
+                         f"of ours or a folder with {INDEX}")
+    if place.is_dir() and not any((place / name).is_file() for name in (NAME, "config.toml", "config.json")):
+        raise ModelError(f"'{place}' holds no {NAME}, as a run of ours has, and no {INDEX}, as diffusers writes: has its "
+                         "training saved a model yet?")
+    if (place / "config.json").is_file() and (name := read_json(place / "config.json").get("_class_name")):
+        raise ModelError(f"'{place}' is one component of a pipeline, its {name}: give the folder that holds {INDEX}")
+
+
+def _spread_out(model: Model) -> None:
+    """Attention in slices, pictures decoded one by one and in tiles, text encoders where they need no room."""
+    if isinstance(model.denoiser, Pretrained):
+        model.denoiser.network.set_attention_slice("auto")
+    if isinstance(model.codec, Autoencoder):
+        model.codec.network.enable_slicing()
+        model.codec.network.enable_tiling()
+    for conditioner in model.conditioners.values():
+        conditioner.to("cpu", torch.float32)
 
 
 def _assembled(layout: Layout) -> Model:
     """The model that a folder's components make."""
     published, network = Published.of(_levels(layout)), layout.load("unet")
-    part = next((part for part in ("vae", "vqvae") if part in layout.parts), None)
-    codec = Autoencoder(layout.load(part)) if part else Identity()
+    codec = Autoencoder(layout.load(CODECS[layout.name])) if layout.name in CODECS else Identity()
     shape = _shape(network, codec)
     conditioners = {"caption": _text(layout)} if layout.name in STABLE else {}
     denoiser = Pretrained(
@@ -60,7 +97,8 @@ def _assembled(layout: Layout) -> Model:
         conditioners=conditioners, size=(shape[1], shape[2]),
     )  # fmt: skip
     facts = Facts(shape=shape, captions=bool(conditioners), std=1.0)  # of latents, so that all noise starts at variance 1
-    return Model(_config(layout, published), facts, denoiser, codec, Image(), {"pipeline": layout.name})
+    card = {"pipeline": layout.name, "left_out": [part for part in LEFT_OUT if part in layout.parts]}
+    return Borrowed(_config(layout, published), facts, denoiser, codec, Image(), card)
 
 
 def _levels(layout: Layout) -> Any:

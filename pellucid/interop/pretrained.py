@@ -58,19 +58,19 @@ class Pretrained(Denoiser):
 
     def _predict(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> Tensor:
         k = (t * self.table.steps - 1).clamp_min(0).to(x_t.device, torch.float32)
-        told = self._told(len(x_t), cond)
+        told = self._told(x_t, cond)
         output: Tensor = self.network(x_t.to(self.network.dtype), k, **told, return_dict=False)[0]
         return output[:, : x_t.shape[1]].to(x_t)  # a network that learned variances gives them after the prediction
 
-    def _told(self, count: int, cond: Cond | None) -> dict[str, Any]:
+    def _told(self, x_t: Tensor, cond: Cond | None) -> dict[str, Any]:
         """What the network is told by name: what the caption says, or an empty one."""
         if "caption" not in self.conditioners:
             return {}
         conditioner = self.conditioner("caption")
-        vector, tokens = conditioner((cond or {}).get("caption", conditioner.null(count)))
+        vector, tokens = conditioner((cond or {}).get("caption", conditioner.null(len(x_t))))
         assert tokens is not None
-        told: dict[str, Any] = {"encoder_hidden_states": tokens.to(self.network.dtype)}
+        told: dict[str, Any] = {"encoder_hidden_states": tokens.to(x_t.device, self.network.dtype)}
         if vector.shape[1]:
-            vector = vector.to(self.network.dtype)
-            told["added_cond_kwargs"] = {"text_embeds": vector, "time_ids": self.size.to(vector).expand(count, -1)}
+            vector = vector.to(told["encoder_hidden_states"])
+            told["added_cond_kwargs"] = {"text_embeds": vector, "time_ids": self.size.to(vector).expand(len(x_t), -1)}
         return told

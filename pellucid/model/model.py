@@ -249,7 +249,8 @@ class Model:
         for name, value in asked.items():
             if value is not None:
                 if name not in conditioners:
-                    raise UnsupportedError(f"{name.capitalize()} '{value}' was asked for, but the model was trained without "
+                    one = value[0] if isinstance(value, list | tuple) and value else value
+                    raise UnsupportedError(f"{name.capitalize()} '{one}' was asked for, but the model was trained without "
                                            f"{name}s")
                 cond[name] = conditioners[name].parse(value, n)
         return cond
