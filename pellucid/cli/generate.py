@@ -1,6 +1,7 @@
 """`pellucid generate`."""
 
 import os
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,6 +31,9 @@ Half = Annotated[bool, typer.Option("--half", metavar=FLAG, help="Compute a pipe
 LowMemory = Annotated[
     bool, typer.Option("--low-memory", metavar=FLAG, help="Compute a pipeline of diffusers piece by piece.")
 ]
+Lora = Annotated[
+    list[str] | None, typer.Option(metavar="FILE", help="Low-rank weights for such a pipeline; FILE:0.8 for less of them.")
+]
 
 
 def generate(
@@ -50,6 +54,7 @@ def generate(
     steps: Steps = None,
     guidance: Guidance = None,
     journey: Journey = None,
+    lora: Lora = None,
     half: Half = False,
     low_memory: LowMemory = False,
     seed: Seed = None,
@@ -76,7 +81,7 @@ def generate(
     from pellucid.interop.foreign import Foreign
 
     screen, notes = console(quiet), list[str]()
-    loaded = _opened(model, choose_device(device), half, low_memory)
+    loaded = _opened(model, choose_device(device), half=half, low_memory=low_memory, lora=_weights(lora or []))
     settings: dict[str, Any] = {"negative": negative, "steps": steps, "guidance": guidance, "seed": seed or 0}
     with counting(screen, "drawing") as tell:
         if isinstance(loaded, Foreign):
@@ -101,7 +106,7 @@ def generate(
     result(lines, {**facts, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
-def _opened(model: Path, device: str, half: bool, low_memory: bool) -> "Model | Foreign":
+def _opened(model: Path, device: str, **options: Any) -> "Model | Foreign":
     """The model, or a pipeline that diffusers has to run."""
     from pellucid.interop.find import find
     from pellucid.interop.foreign import Foreign
@@ -109,8 +114,23 @@ def _opened(model: Path, device: str, half: bool, low_memory: bool) -> "Model | 
 
     place = find(model)
     if Foreign.claims(place):
-        return Foreign.load(place, device, half=half, low_memory=low_memory)
-    return load(place, device, half=half, low_memory=low_memory)
+        return Foreign.load(place, device, **options)
+    return load(place, device, **options)
+
+
+def _weights(lora: list[str]) -> dict[Path, float]:
+    """Files by how much of each is added: all of it, or what follows a colon at the end."""
+    found = {}
+    for text in lora:
+        file, colon, end = text.rpartition(":")
+        try:
+            file, weight = (file, float(end)) if colon else (text, 1.0)
+        except ValueError:
+            file, weight = text, 1.0
+        if not isfinite(weight):
+            raise ConfigError(f"--lora {text}: expected FILE or FILE:WEIGHT, such as {file}:0.8")
+        found[Path(file)] = weight
+    return found
 
 
 def _refuse(options: dict[str, Any], kind: str) -> None:

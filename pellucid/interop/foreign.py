@@ -1,6 +1,6 @@
 """A pipeline of diffusers that diffusers runs as it is: of a kind whose parts are not known here."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from inspect import signature
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ from pellucid.core.random import Key
 from pellucid.interop.half import half_precision
 from pellucid.interop.layout import INDEX, LIBRARIES, Layout
 from pellucid.interop.library import library
+from pellucid.interop.lora import add_lora
 from pellucid.interop.native import foreign_part
 from pellucid.interop.reason import reason
 from pellucid.modalities.image import Image
@@ -44,8 +45,16 @@ class Foreign:
         return (place / INDEX).is_file() and foreign_part(Layout.read(place)) is not None
 
     @classmethod
-    def load(cls, place: Path, device: str = "cpu", *, half: bool = False, low_memory: bool = False) -> Self:
-        """From a folder; safetensors only, and no code that comes with it. `half` and `low_memory` as for `load`.
+    def load(
+        cls,
+        place: Path,
+        device: str = "cpu",
+        *,
+        half: bool = False,
+        low_memory: bool = False,
+        lora: Mapping[Path, float] | None = None,
+    ) -> Self:
+        """From a folder; safetensors only, and no code that comes with it. `half`, `low_memory`, `lora` as for `load`.
 
         Raises:
             ModelError: diffusers cannot load it.
@@ -60,6 +69,7 @@ class Foreign:
             except Exception as error:  # any that a library of many has
                 raise ModelError(f"diffusers cannot load '{place}', a {layout.name}: {reason(error)}") from None
         pipeline.set_progress_bar_config(disable=True)
+        add_lora(pipeline, lora or {})
         if low_memory and hasattr(pipeline, "enable_attention_slicing"):
             pipeline.enable_attention_slicing()
         return cls(pipeline.to(device, dtype))

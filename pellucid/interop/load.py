@@ -1,5 +1,6 @@
 """A model from wherever it is: a file or run folder of ours, or a folder in the layout of diffusers."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ from pellucid.interop.clip_text import ClipText
 from pellucid.interop.find import find
 from pellucid.interop.half import half_precision
 from pellucid.interop.layout import INDEX, PICKLES, Layout, read_json
+from pellucid.interop.library import library
+from pellucid.interop.lora import add_lora
 from pellucid.interop.native import STABLE, foreign_part
 from pellucid.interop.pretrained import Pretrained
 from pellucid.interop.published import Published
@@ -30,7 +33,14 @@ STEPS = {"ancestral": 1000}
 """Where not 50. Both are what diffusers does unless told."""
 
 
-def load(path: Path | str, device: str = "cpu", *, half: bool = False, low_memory: bool = False) -> Model:
+def load(
+    path: Path | str,
+    device: str = "cpu",
+    *,
+    half: bool = False,
+    low_memory: bool = False,
+    lora: Mapping[Path, float] | None = None,
+) -> Model:
     """A model that samples.
 
     Arguments:
@@ -38,6 +48,7 @@ def load(path: Path | str, device: str = "cpu", *, half: bool = False, low_memor
             diffusers whose pipeline is Stable Diffusion, SDXL, or one that takes no words; or such a one's name on the hub.
         half: compute a pipeline's networks in 16 bits.
         low_memory: compute them piece by piece, and read prompts on the CPU.
+        lora: files of low-rank weights that are added to a pipeline's, and how much of each.
 
     Raises:
         ModelError: there is none, or it is damaged.
@@ -45,15 +56,15 @@ def load(path: Path | str, device: str = "cpu", *, half: bool = False, low_memor
     """
     place = find(path)
     if not (place / INDEX).is_file():
-        if half or low_memory:
-            raise UnsupportedError(f"'{path}' is no pipeline of diffusers, so nothing is halved or done piece by piece")
+        if half or low_memory or lora:
+            raise UnsupportedError(f"'{path}' is no pipeline of diffusers, which these options are for")
         _check_kind(place)
         return Model.load(place, device)
     layout = Layout.read(place)
     if part := foreign_part(layout):
         raise UnsupportedError(f"'{place}' is not made of parts that are known here: {part}. "
                                "`pellucid generate` hands it to diffusers as it is")
-    model = _assembled(layout)
+    model = _assembled(layout, lora or {})
     for module in model.parts().values():
         module.to(device, torch.float32).eval().requires_grad_(False)
     if half:
@@ -86,12 +97,16 @@ def _spread_out(model: Model) -> None:
         conditioner.to("cpu", torch.float32)
 
 
-def _assembled(layout: Layout) -> Model:
+def _assembled(layout: Layout, lora: Mapping[Path, float]) -> Model:
     """The model that a folder's components make."""
-    published, network = Published.of(_levels(layout)), layout.load("unet")
+    peer, network = _levels(layout), layout.load("unet")
+    published = Published.of(peer)
     codec = Autoencoder(layout.load(CODECS[layout.name])) if layout.name in CODECS else Identity()
     shape = _shape(network, codec)
-    conditioners = {"caption": _text(layout)} if layout.name in STABLE else {}
+    text = _text(layout) if layout.name in STABLE else None
+    if lora:
+        add_lora(_whole(layout, text, scheduler=peer, unet=network, vae=getattr(codec, "network", None)), lora)
+    conditioners = {} if text is None else {"caption": text}
     denoiser = Pretrained(
         table=published.table, network=network, prediction=published.prediction, clip=published.clip,
         conditioners=conditioners, size=(shape[1], shape[2]),
@@ -127,6 +142,18 @@ def _text(layout: Layout) -> ClipText:
         [layout.load(f"tokenizer{end}") for end in ends], [layout.load(f"text_encoder{end}") for end in ends],
         penultimate=two, zero_null=two and bool(layout.settings.get("force_zeros_for_empty_prompt", True)),
     )  # fmt: skip
+
+
+def _whole(layout: Layout, text: ClipText | None, **parts: Any) -> Any:
+    """The pipeline of diffusers that the components are of."""
+    if text is None:
+        raise UnsupportedError(f"A {layout.name} takes no low-rank weights: leave --lora out")
+    for end, tokenizer, encoder in zip(("", "_2"), text.tokenizers, text.encoders, strict=False):
+        parts |= {f"tokenizer{end}": tokenizer, f"text_encoder{end}": encoder}
+    if layout.name == "StableDiffusionPipeline":
+        parts |= {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    with library("diffusers") as diffusers:
+        return getattr(diffusers, layout.name)(**parts)
 
 
 def _config(layout: Layout, published: Published) -> ModelConfig:
