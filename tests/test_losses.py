@@ -14,7 +14,8 @@ from pellucid.core.errors import ConfigError
 from pellucid.denoisers.mixture import Mixture
 from pellucid.denoisers.prediction import Prediction, convert
 from pellucid.denoisers.regression import Regression
-from pellucid.losses.denoising import DenoisingLoss, Losses
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.loss import Losses
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules.cosine import Cosine
 from pellucid.schedules.edm import EDM

@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
+from torch import nn
 
 from pellucid.cli.options import plain, silence
+from pellucid.model.config import Section
 from pellucid.model.model import Model
 from pellucid.training.prepare import Prepared
 from pellucid.training.state import TrainingState
@@ -45,8 +47,9 @@ class TrainingDisplay:
     def __init__(self, screen: Console, every: float = 15.0) -> None:
         self.screen, self.every, self.last = screen, every, monotonic()
         self.loss: float | None = None
+        self.begun = False
         self.bar = Progress(
-            TextColumn("training"),
+            TextColumn("{task.description}"),
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:3.0f}%  {task.fields[facts]}"),
             console=screen,
@@ -63,6 +66,24 @@ class TrainingDisplay:
         self.bar.stop()
 
     def begin(self, prepared: Prepared, model: Model, state: TrainingState) -> None:
+        if not self.begun:
+            self._begin_run(prepared)
+        if state.loss.trained is model.codec:
+            self._begin_stage("codec", model.codec, model.config.codec)
+            latents = " x ".join(map(str, model.codec.latent_shape(model.facts.shape)))
+            self.tell("latents", f"{latents}, to be diffused once the codec is trained")
+        else:
+            if model.codec.learned:
+                self.tell("codec", f"trained: it reconstructs training data at {model.card['codec']['psnr']} dB PSNR")
+            self._begin_stage("network", model.denoiser, model.config.network)
+            gap = model.denoiser.process.check_prior(model.facts.std)
+            if gap > 0.05:
+                self.tell("prior", f"widened by the data left at t = 1 ({gap:.2f} of the noise)")
+        if state.seen:
+            self.tell("resumed", f"after {state.seen:,} samples")
+
+    def _begin_run(self, prepared: Prepared) -> None:
+        self.begun = True
         pack, facts = prepared.pack, prepared.facts
         shape = " x ".join(str(n) for n in facts.shape)
         labels = f"{len(facts.labels)} labels" if facts.labels else "no labels"
@@ -74,13 +95,13 @@ class TrainingDisplay:
                       f"{counted(len(skipped), 'file')} that could not be read:")  # fmt: skip
             for rejection in skipped[:SKIPPED]:
                 self.tell("", f"  {rejection.source}: {rejection.reason}")
-        size = sum(p.numel() for p in model.denoiser.parameters())
-        self.tell("network", f"{model.config.network['name']}, {size / 1e6:.2f}M parameters")
-        gap = model.denoiser.process.check_prior(facts.std)
-        if gap > 0.05:
-            self.tell("prior", f"widened by the data left at t = 1 ({gap:.2f} of the noise)")
-        if state.seen:
-            self.tell("resumed", f"after {state.seen:,} samples")
+
+    def _begin_stage(self, name: str, trained: nn.Module, section: Section) -> None:
+        """What is trained from here on."""
+        size = sum(p.numel() for p in trained.parameters())
+        self.tell(name, f"{section['name']}, {size / 1e6:.2f}M parameters")
+        self.loss, self.last = None, monotonic()
+        self.bar.reset(self.task, description="codec" if name == "codec" else "training", visible=False)
 
     def tell(self, name: str, text: str) -> None:
         """One line about the run."""

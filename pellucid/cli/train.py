@@ -30,6 +30,9 @@ def train(
         Literal["auto", "none", "label", "caption"] | None,
         typer.Option(help="What samples are conditioned on; auto, the default: labels and captions, if any."),
     ] = None,
+    latent: Annotated[
+        bool, typer.Option("--latent", metavar=FLAG, help="Train an autoencoder first, then diffuse its latents.")
+    ] = False,
     recipe: Annotated[
         str | None, typer.Option(metavar="NAME", help="Settings to start from: fashion-mnist, or a TOML file of your own.")
     ] = None,
@@ -49,6 +52,7 @@ def train(
 
     Examples:
       pellucid train PHOTOS/ --out runs/photos --minutes 30
+      pellucid train PHOTOS/ --out runs/photos --minutes 120 --latent
       pellucid train data/fashion-mnist --minutes 10 --set network.size=small
       pellucid train --out runs/photos --resume
     """
@@ -63,7 +67,8 @@ def train(
     try:
         with TrainingDisplay(screen) as display:
             model = run(
-                data, out, start=start, minutes=minutes, samples=samples, size=size, condition=condition, recipe=recipe,
+                data, out, start=start, minutes=minutes, samples=samples, size=size, condition=condition, latent=latent,
+                recipe=recipe,
                 settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
             )  # fmt: skip
     except InterruptedRunError as stop:

@@ -2,5 +2,9 @@
 
 from pellucid.core.registry import Registry
 
-codecs = Registry("codec", __name__, {"identity": "identity.Identity"})
+codecs = Registry("codec", __name__, {
+    "identity": "identity.Identity",
+    "kl": "kl.KL",
+})
+
 __getattr__, __dir__, __all__ = codecs.module_interface()

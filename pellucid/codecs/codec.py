@@ -1,7 +1,7 @@
 """The contract of a codec: between data and the space in which it is diffused."""
 
 from abc import ABC, abstractmethod
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -9,8 +9,15 @@ from torch import Tensor, nn
 class Codec(nn.Module, ABC):
     """Maps data x (B, C, *space) in the modality's range to latents z (B, C', *space') of about unit variance, and back.
 
-    A stochastic codec encodes to the mean of z. Saved in the model file under the prefix `codec.`.
+    A stochastic codec encodes to the mean of z. Saved in the model file under the prefix `codec.`. Every codec takes,
+    keyword-only, `shape`, the (C, *space) of a sample.
+
+    Attributes:
+        learned: whether it has weights, which are trained before the denoiser; its latents are then made to have mean 0 and
+            variance 1 over the training data.
     """
+
+    learned: ClassVar[bool] = False
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:

@@ -8,6 +8,9 @@ from pellucid.codecs.codec import Codec
 class Identity(Codec):
     """z = x."""
 
+    def __init__(self, *, shape: tuple[int, ...] = ()) -> None:  # noqa: ARG002
+        super().__init__()
+
     def encode(self, x: Tensor) -> Tensor:
         return x
 

@@ -97,6 +97,10 @@ class Pack:
         """(C, *space) of one sample."""
         return tuple(self.samples.shape[1:])
 
+    def spread(self, most: int) -> NDArray[np.int64]:
+        """The ids of at most that many samples, evenly spread over all."""
+        return np.unique(np.linspace(0, len(self) - 1, min(most, len(self))).astype(np.int64))
+
     @property
     def content(self) -> str:
         """SHA-256 of samples, labels, label names and captions: equal for equal data, whatever it was read from."""

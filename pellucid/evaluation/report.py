@@ -24,6 +24,9 @@ from pellucid.evaluation.page import page
 from pellucid.evaluation.summary_table import summary_table
 from pellucid.evaluation.wording import duration, figure, short, size
 
+TABLES = ("codec", "network", "hardware")
+"""Sections of `summary.json` that are told as they are."""
+
 
 def write_report(run: Path) -> Path:
     """Writes RUN/report.html and returns its path.
@@ -35,6 +38,7 @@ def write_report(run: Path) -> Path:
     if not run.is_dir():
         raise UserError(f"No run folder '{run}': expected the folder that `pellucid train --out` made")
     history, summary = History.read(run / "log.jsonl"), _summary(run / "summary.json")
+    tables = (_section(name.capitalize(), summary_table(_mapping(summary.get(name)))) for name in TABLES)
     text = page(
         run.resolve().name,
         _opening(run, history, summary),
@@ -44,7 +48,7 @@ def write_report(run: Path) -> Path:
         _section("Training", *_charts(training_curves(history))),
         _section("Error by noise level", *level_section(history)),
         _section("Data", *data_section(_mapping(summary.get("data")), run / "pictures" / f"{EXAMPLES}.png")),
-        *(_section(name.capitalize(), summary_table(_mapping(summary.get(name)))) for name in ("network", "hardware")),
+        *tables,
         _section("Repeat it", tag("pre", str(summary["command"]), class_="command") if "command" in summary else None),
         _configuration(run / "config.toml"),
     )

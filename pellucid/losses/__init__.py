@@ -19,6 +19,7 @@ times = Registry("times", __name__, {
 
 losses = Registry("loss", __name__, {
     "denoising": "denoising.DenoisingLoss",
+    "autoencoding": "autoencoding.AutoencodingLoss",
 })
 
 __getattr__, __dir__, __all__ = losses.module_interface()

@@ -1,7 +1,5 @@
 """The regression loss: squared error of the network's own target, weighted by noise level."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
@@ -9,18 +7,11 @@ from pellucid.core.shapes import expand, mean_per_sample
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.prediction import combination, skip_and_out
 from pellucid.denoisers.regression import Regression
+from pellucid.losses.loss import Loss, Losses
 from pellucid.losses.weighting import Weighting
 
 
-@dataclass(frozen=True)
-class Losses:
-    """Per sample, (B,): `weighted` is what is minimised; `x0_error` is the mean squared error of the clean data."""
-
-    weighted: Tensor
-    x0_error: Tensor
-
-
-class DenoisingLoss(nn.Module):
+class DenoisingLoss(Loss):
     """w(t) |D(x_t, t, cond) - x0|^2, averaged over the elements of each sample, computed on the network's output.
 
     Arguments:
@@ -32,6 +23,10 @@ class DenoisingLoss(nn.Module):
         super().__init__()
         self.denoiser = denoiser
         self.weighting = weighting
+
+    @property
+    def trained(self) -> nn.Module:
+        return self.denoiser
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
         """x0, eps (B, C, *space); t (B,)."""

@@ -64,9 +64,9 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     return denoiser
 
 
-def assemble_codec(config: ModelConfig) -> Codec:
-    """The codec."""
-    codec: Codec = build(codecs, config.codec)
+def assemble_codec(config: ModelConfig, facts: Facts) -> Codec:
+    """The codec for the data's shape."""
+    codec: Codec = build(codecs, config.codec, shape=facts.shape)
     return codec
 
 

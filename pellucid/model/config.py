@@ -29,7 +29,7 @@ class Facts(BaseModel):
     """What the data decided: stored with the model, not set by the user.
 
     shape is (C, *space) of a sample; labels the class names; captions whether samples have any; mean and std are over all
-    values in the model's range.
+    values of what is diffused: the data in the model's range, or its latents.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -53,8 +53,9 @@ class Model:
     @classmethod
     def create(cls, config: ModelConfig, facts: Facts, seed: int = 0) -> Self:
         """A model with starting weights that depend on the seed alone."""
-        codec = assemble_codec(config)
+        codec = assemble_codec(config, facts)
         denoiser = assemble_denoiser(config, facts, codec)
+        initialise(codec, Key(seed, "init codec"))
         initialise(denoiser, Key(seed, "init"))
         return cls(config, facts, denoiser, codec, build(modalities, config.modality))
 

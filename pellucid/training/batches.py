@@ -1,42 +1,39 @@
 """Batches as a function of the position in training: nothing is remembered, so any of them can be made again."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.codecs.codec import Codec
-from pellucid.core.random import Draws, Keyed
-from pellucid.data.order import stream
 from pellucid.data.pack import Pack
 from pellucid.losses.time import Times
 from pellucid.modalities.modality import Modality
 from pellucid.processes.process import Process
 from pellucid.training.augmentation import Augmentation
+from pellucid.training.batch import Batch
 from pellucid.training.conditions import Conditions
+from pellucid.training.showing import Showing
 
 
 @dataclass(frozen=True)
-class Batch:
-    """x0, eps (B, C, *space); t (B,) float64; cond as the conditioners take it; ids (B,) of the samples in the pack."""
+class NoisyBatch(Batch):
+    """A batch with t (B,) float64, and cond as the conditioners take it; eps is of the shape of x0."""
 
-    x0: Tensor
     t: Tensor
-    eps: Tensor
     cond: dict[str, Tensor]
-    ids: NDArray[np.int64]
 
-    def split(self, size: int) -> list["Batch"]:
-        """Consecutive parts of at most `size` samples."""
-        return [
-            Batch(
-                self.x0[i : i + size], self.t[i : i + size], self.eps[i : i + size],
-                {name: value[i : i + size] for name, value in self.cond.items()}, self.ids[i : i + size],
-            )
-            for i in range(0, len(self.ids), size)
-        ]  # fmt: skip
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        return self.x0, self.t, self.eps, self.cond
+
+    def name(self, index: int) -> str:
+        return f"{super().name(index)} at t = {float(self.t[index]):.4g}"
+
+    def part(self, which: slice) -> Self:
+        cond = {name: value[which] for name, value in self.cond.items()}
+        return replace(super().part(which), t=self.t[which], cond=cond)
 
 
 @dataclass(frozen=True)
@@ -45,6 +42,8 @@ class Batches:
 
     Augmentation, noise and conditions are keyed by (seed, sample, epoch), times by position, so neither the size of a batch
     nor the number of machines changes what a sample is trained with.
+
+    `latents` are the same samples encoded before; without them each batch is encoded as it comes.
     """
 
     pack: Pack
@@ -57,22 +56,22 @@ class Batches:
     device: torch.device
     dtype: torch.dtype
     augmentation: Augmentation = field(default_factory=Augmentation)
+    latents: Pack | None = None
 
-    def __call__(self, start: int, n: int) -> Batch:
-        positions = np.arange(start, start + n, dtype=np.int64)
-        ids = stream(self.seed, len(self.pack), start, n)
-        stored, labels = self.pack[ids]
-        epochs = positions // len(self.pack)
-        parts = [(int(epoch), epochs == epoch) for epoch in range(epochs[0], epochs[-1] + 1)]
-        draws: list[Draws] = [Keyed(self.seed, ids[here]) for _, here in parts]
-        for (epoch, here), drawn in zip(parts, draws, strict=True):
-            stored[here] = self.augmentation(stored[here], drawn, epoch)
-        with torch.no_grad():
-            x0 = self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))
-        t = self.process.snap(self.times.draw(self.seed, positions, self.process.schedule))
-        eps, conds = [], []
-        for (epoch, here), drawn in zip(parts, draws, strict=True):
-            eps.append(self.process.noise(drawn, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
-            conds.append(self.conditions(self.pack, ids[here], labels[here], drawn, epoch))
+    def __call__(self, start: int, n: int) -> NoisyBatch:
+        shown = Showing.at(self.pack, self.seed, start, n)
+        x0 = self._clean(shown)
+        t = self.process.snap(self.times.draw(self.seed, shown.positions, self.process.schedule))
+        eps, conds, labels = [], [], self.pack.labels[shown.ids]
+        for epoch, here, draws in shown.passes:
+            eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
+            conds.append(self.conditions(self.pack, shown.ids[here], labels[here], draws, epoch))
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
-        return Batch(x0, t, torch.cat(eps).to(x0), cond, ids)
+        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, t, cond)
+
+    def _clean(self, shown: Showing) -> Tensor:
+        if self.latents is not None:
+            return torch.from_numpy(self.latents[shown.ids][0]).to(self.device, self.dtype)
+        with torch.no_grad():
+            x = self.modality.decode(shown.stored(self.augmentation)).to(self.device, self.dtype)
+            return self.codec.encode(x)

@@ -58,6 +58,22 @@ class LossConfig(BaseModel):
     drop_condition: float = Field(0.1, ge=0, lt=1)
 
 
+class AutoencodingConfig(BaseModel):
+    """How a codec that learns is trained, before the denoiser.
+
+    `share`: of the minutes; where samples are counted, the codec sees that share of their number, which comes on top.
+    `samples`: as many instead; minutes are then all the denoiser's.
+    `loss`: settings of the loss, such as the weight `kl` of the divergence.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    share: float = Field(0.33, gt=0, lt=1)
+    samples: int | None = Field(None, ge=1)
+    batch: int = Field(32, ge=1)
+    loss: Section = {"name": "autoencoding"}
+
+
 class TrainingConfig(BaseModel):
     """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed.
 
@@ -93,11 +109,12 @@ class TrainingConfig(BaseModel):
 
 
 class RunConfig(ModelConfig):
-    """The model's parts, the data, the loss, the optimiser and the course of training."""
+    """The model's parts, the data, the losses, the optimiser and the course of training."""
 
     seed: int = Field(0, ge=0, lt=2**64)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
+    autoencoding: AutoencodingConfig = AutoencodingConfig()
     optimiser: Section = Field(default={"name": "muon"})
     training: TrainingConfig = TrainingConfig()
 

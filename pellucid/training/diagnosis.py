@@ -4,12 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.errors import DivergenceError
-from pellucid.losses.denoising import DenoisingLoss
-from pellucid.training.batches import Batch
+from pellucid.losses.loss import Loss
+from pellucid.training.batch import Batch
 
 
 def diverged(
-    loss: DenoisingLoss, batch: Batch, seen: int, rates: tuple[float, float], gradient_norm: float, *, saved: bool
+    loss: Loss, batch: Batch, seen: int, rates: tuple[float, float], gradient_norm: float, *, saved: bool
 ) -> DivergenceError:
     """The error to raise: runs the batch once more and watches every tensor.
 
@@ -20,7 +20,7 @@ def diverged(
     values, culprit = _first_bad(loss, batch)
     rows = (~values.isfinite()).nonzero()[:, 0].tolist() if values.ndim else []
     shown = rows[:8] or list(range(min(4, len(batch.ids))))
-    where = ", ".join(f"sample {int(batch.ids[i])} at t = {float(batch.t[i]):.4g}" for i in shown)
+    where = ", ".join(batch.name(i) for i in shown)
     more = f" and {len(rows) - len(shown)} more" if len(rows) > len(shown) else ""
     now, set_rate = rates
     back = " The last good checkpoint is intact; --resume would repeat it to the same end." if saved else ""
@@ -34,7 +34,7 @@ def diverged(
     )
 
 
-def _first_bad(loss: DenoisingLoss, batch: Batch) -> tuple[Tensor, str]:
+def _first_bad(loss: Loss, batch: Batch) -> tuple[Tensor, str]:
     """Losses of the batch, and the name of the first tensor that is not finite in the order of computation."""
     for name, tensor in (("data (x0)", batch.x0), ("noise (eps)", batch.eps)):
         if not tensor.isfinite().all():
@@ -53,7 +53,7 @@ def _first_bad(loss: DenoisingLoss, batch: Batch) -> tuple[Tensor, str]:
 
     handles = [part.register_forward_hook(watch(name)) for name, part in loss.named_modules() if name]
     try:
-        values = loss(batch.x0, batch.t, batch.eps, batch.cond).weighted
+        values = loss(*batch.arguments).weighted
     finally:
         for handle in handles:
             handle.remove()
@@ -64,7 +64,7 @@ def _first_bad(loss: DenoisingLoss, batch: Batch) -> tuple[Tensor, str]:
     return values.detach(), _bad_gradient(loss, values)
 
 
-def _bad_gradient(loss: DenoisingLoss, values: Tensor) -> str:
+def _bad_gradient(loss: Loss, values: Tensor) -> str:
     """Which gradient is at fault where all losses are finite."""
     loss.zero_grad()
     values.mean().backward()  # type: ignore[no-untyped-call]

@@ -5,14 +5,12 @@ import os
 import platform
 import shlex
 import sys
+from dataclasses import replace
 from hashlib import sha256
-from math import inf
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 import torch
-from torch.nn import Parameter
-from torch.optim import Optimizer
 
 from pellucid.conditioners.caption import Caption
 from pellucid.core.config import build
@@ -25,37 +23,33 @@ from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
 from pellucid.losses import times, weightings
 from pellucid.losses.denoising import DenoisingLoss
-from pellucid.model.assemble import check_sampling
-from pellucid.model.config import Section
+from pellucid.model.assemble import assemble_codec, check_sampling
+from pellucid.model.config import Facts
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.networks.low_rank import merge
-from pellucid.training import optimisers
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
+from pellucid.training.codec import begun, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
+from pellucid.training.observer import Observer
+from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.stages import denoiser_stage
 from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
-from pellucid.training.steps import StepObserver, Steps
+from pellucid.training.steps import Steps
 
 FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
 
 LOOK_BACK = 0.05
 """Share of the training time in which the error at each noise level is measured afterwards."""
-
-
-class Observer(StepObserver, Protocol):
-    """Whoever shows how training goes."""
-
-    def begin(self, prepared: Prepared, model: Model, state: TrainingState) -> None:
-        """Before the first step."""
 
 
 def run(
@@ -79,15 +73,19 @@ def run(
     config = settled(_open_run(config, folder, resume), device)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
-    saved = folder / "checkpoints"
+    saved, stage = folder / "checkpoints", folder / "codec"
     newest = checkpoints(saved)[-1:] if resume else []
-    prepared = prepare(config, folder / "data", started=bool(newest))
+    prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(stage)))
     model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
+    if model.codec.learned:
+        learn_codec(config, prepared, model, stage, identity, observer)
+        if batches.augmentation == Augmentation():  # else each batch is another one, and encoded as it comes
+            batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
@@ -116,7 +114,7 @@ def assemble(
     Raises:
         UserError: settings at fault.
     """
-    model = Model.create(config.model_part(), prepared.facts, config.seed)
+    model = Model.create(config.model_part(), _facts(config, prepared.facts), config.seed)
     if start is not None:
         start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
@@ -124,6 +122,11 @@ def assemble(
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
     state = _assemble_state(config, model, torch.device(device))
     return model, state, _assemble_batches(config, prepared, model)
+
+
+def _facts(config: RunConfig, facts: Facts) -> Facts:
+    """Of what is diffused: the latents of a codec that learns are made to have mean 0 and variance 1."""
+    return facts.model_copy(update={"mean": 0.0, "std": 1.0}) if assemble_codec(config, facts).learned else facts
 
 
 def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:
@@ -166,21 +169,10 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
-    optimiser = _assemble_optimiser(config.optimiser, [p for p in loss.parameters() if p.requires_grad])
-    training = config.training
+    optimiser = build_optimiser(config.optimiser, [p for p in loss.parameters() if p.requires_grad])
+    training = denoiser_stage(config) if model.codec.learned and "codec" not in model.card else config.training
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
     return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
-
-
-def _assemble_optimiser(section: Section, parameters: list[Parameter]) -> Optimizer:
-    try:
-        optimiser: Optimizer = build(optimisers, section, parameters=parameters)
-    except ValueError as error:  # torch checks some settings itself
-        raise ConfigError(f"optimiser.{section['name']}: {error}") from None
-    rate = optimiser.param_groups[0]["lr"]
-    if not 0 < rate < inf:
-        raise ConfigError(f"optimiser.learning_rate = {rate:g} is out of range: allowed is any number above 0")
-    return optimiser
 
 
 def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:
@@ -197,9 +189,10 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
     merge(model.denoiser)
     if state.weak:
         model.add_weak().load_state_dict(state.weak)
-    model.card = {
+    before = model.card.get("codec", {}).get("minutes", 0.0)
+    model.card |= {
         "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
-        "minutes": round(state.plan.elapsed / 60, 2), "seed": config.seed,
+        "minutes": round(before + state.plan.elapsed / 60, 2), "seed": config.seed,
     }  # fmt: skip
     for part in model.parts().values():
         part.eval().requires_grad_(False)
@@ -208,7 +201,9 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
 
 def _identity(config: RunConfig, prepared: Prepared) -> str:
     """A hash of what makes a run what it is: all settings but how long, how often to save, and where the data lies."""
-    values = config.model_dump(mode="json", exclude={"training": FREE, "data": {"path"}, "sampling": True})
+    unused = {} if assemble_codec(config, prepared.facts).learned else {"autoencoding": True}
+    exclude: Any = {"training": FREE, "data": {"path"}, "sampling": True, **unused}
+    values = config.model_dump(mode="json", exclude=exclude)
     return sha256(json.dumps([values, prepared.pack.content], sort_keys=True).encode()).hexdigest()
 
 
@@ -219,6 +214,7 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
         "command": _command(),
         "data": {"path": config.data.path, **contents(prepared.pack), "mean": facts.mean, "std": facts.std},
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
+        **({"codec": _codec_summary(model)} if model.codec.learned else {}),
         "hardware": {
             "processor": processor(), "cores": os.cpu_count(), "threads": torch.get_num_threads(),
             "device": str(model.device), "precision": config.training.precision, "torch": torch.__version__,
@@ -228,6 +224,16 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     with atomic_write(folder / "summary.json") as temporary:
         temporary.write_text(json.dumps(summary, indent=1, ensure_ascii=False), encoding="utf-8")
     write_examples(prepared.pack, prepared.modality, folder / "pictures" / "training.png")
+
+
+def _codec_summary(model: Model) -> dict[str, Any]:
+    card = model.card["codec"]
+    return {
+        **model.config.codec, "parameters": sum(p.numel() for p in model.codec.parameters()),
+        "latents": " x ".join(map(str, model.codec.latent_shape(model.facts.shape))),
+        "reconstruction": f"{card['psnr']} dB PSNR on training data",
+        "samples_seen": card["samples_seen"], "minutes": card["minutes"],
+    }  # fmt: skip
 
 
 def _command() -> str:

@@ -1,14 +1,35 @@
 """Optimisers, as functions from parameters to torch optimisers."""
 
 from collections.abc import Callable, Iterable
-from math import sqrt
+from math import inf, sqrt
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from pellucid.core.config import build
+from pellucid.core.errors import ConfigError
+from pellucid.model.config import Section
+from pellucid.training import optimisers
+
 Parameters = Iterable[nn.Parameter]
+
+
+def build_optimiser(section: Section, parameters: Parameters) -> Optimizer:
+    """The optimiser that a section of the configuration describes.
+
+    Raises:
+        ConfigError: a setting out of range.
+    """
+    try:
+        optimiser: Optimizer = build(optimisers, section, parameters=list(parameters))
+    except ValueError as error:  # torch checks some settings itself
+        raise ConfigError(f"optimiser.{section['name']}: {error}") from None
+    rate = optimiser.param_groups[0]["lr"]
+    if not 0 < rate < inf:
+        raise ConfigError(f"optimiser.learning_rate = {rate:g} is out of range: allowed is any number above 0")
+    return optimiser
 
 
 def adamw(

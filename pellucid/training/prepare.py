@@ -120,8 +120,7 @@ def _there(folder: Path, settings: dict[str, Any]) -> Pack | None:
 
 
 def _statistics(pack: Pack, modality: Modality) -> tuple[float, float]:
-    ids = np.unique(np.linspace(0, len(pack) - 1, min(STATISTICS, len(pack))).astype(np.int64))
-    values = modality.decode(pack[ids][0]).double()
+    values = modality.decode(pack[pack.spread(STATISTICS)][0]).double()
     if not bool(values.isfinite().all()):
         raise DataError(f"The data in '{pack.folder}' holds values that are not numbers")
     std = float(values.std())

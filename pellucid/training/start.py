@@ -53,12 +53,12 @@ def start_from(model: Model, path: Path | str, *, rank: int = 0, seed: int = 0) 
     """Give `model` the weights of another, and adapters if `rank` is not 0; returns how many of its tensors start anew.
 
     Labels of the same name keep their weights. What is new in the model (other labels, captions) starts as it was made, and
-    is trained whole beside adapters.
+    is trained whole beside adapters. A codec that has learned stays as it is.
 
     Raises:
         ConfigError: the two have nothing in common.
     """
-    _, facts, _, known = read_model(path)
+    _, facts, card, known = read_model(path)
     own = {name: value for name, value in model.tensors().items() if name.startswith("denoiser.")}
     anew = set(_anew(own, known))
     if not any(name.startswith("denoiser.network.") for name in own.keys() - anew):
@@ -72,6 +72,9 @@ def start_from(model: Model, path: Path | str, *, rank: int = 0, seed: int = 0) 
     if VOCABULARY in known and isinstance(caption := model.conditioners.get("caption"), Caption):
         caption.vocabulary = known[VOCABULARY]
     free = {name.removeprefix("denoiser.") for name in (*anew, LABELS)}
+    if model.codec.learned and "codec" in card:
+        model.codec.load_state_dict({n.removeprefix("codec."): v for n, v in known.items() if n.startswith("codec.")})
+        model.card["codec"] = card["codec"]
     if rank:
         adapt(model.denoiser, rank, Key(seed, "adapters"), free=frozenset(free))
     return len(anew)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from pellucid.core.errors import ModelError
-from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.loss import Loss
 from pellucid.model.files import write_tensors
 from pellucid.training.ema import PowerEMA
 from pellucid.training.plan import Plan
@@ -26,7 +26,7 @@ class TrainingState:
     There is nothing else, so resuming is exact.
     """
 
-    loss: DenoisingLoss
+    loss: Loss
     optimiser: Optimizer
     averages: list[PowerEMA]
     plan: Plan
@@ -45,7 +45,7 @@ class TrainingState:
 
     def averaged(self) -> dict[str, Tensor]:
         """The weights that make the model: the first average, or those of the last step if there is none."""
-        return self.averages[0].average if self.averages else self.loss.denoiser.state_dict()
+        return self.averages[0].average if self.averages else self.loss.trained.state_dict()
 
     def widest(self) -> dict[str, Tensor]:
         """The weights that make its weak version: the widest average, which is furthest behind."""

@@ -11,7 +11,7 @@ import torch
 from torch.nn.utils import clip_grad_norm_
 
 from pellucid.core.errors import DivergenceError, InterruptedRunError
-from pellucid.training.batches import Batch, Batches
+from pellucid.training.batch import Batch, BatchSource
 from pellucid.training.config import TrainingConfig
 from pellucid.training.diagnosis import diverged
 from pellucid.training.journal import Journal
@@ -40,7 +40,7 @@ class Steps:
 
     config: TrainingConfig
     state: TrainingState
-    batches: Batches
+    batches: BatchSource
     checkpoints: Path
     identity: str
     journal: Journal
@@ -100,7 +100,7 @@ class Steps:
         state.seen += self.config.batch
         state.step += 1
         for average in state.averages:
-            average.update(state.loss.denoiser.state_dict(), state.step)
+            average.update(state.loss.trained.state_dict(), state.step)
         if self.config.weak and not state.weak and state.plan.progress(state.seen) >= self.config.weak:
             state.weak = {name: value.detach().clone() for name, value in state.widest().items()}
         return loss, norm
@@ -111,7 +111,7 @@ class Steps:
         state.optimiser.zero_grad(set_to_none=True)
         for part in batch.split(self.config.micro_batch or size):
             with self._precision():
-                loss = state.loss(part.x0, part.t, part.eps, part.cond).weighted.sum() / size
+                loss = state.loss(*part.arguments).weighted.sum() / size
             loss.backward()
             total += float(loss.detach())
         return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))

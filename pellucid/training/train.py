@@ -13,9 +13,9 @@ from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
 from pellucid.training.config import NAME, Condition, RunConfig, apply_settings, load_config, load_recipe
-from pellucid.training.loop import Observer as RunObserver
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
+from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.start import settings_of
 
 
@@ -35,6 +35,7 @@ def train(
     samples: int | None = None,
     size: int | None = None,
     condition: Condition | None = None,
+    latent: bool = False,
     recipe: Path | str | None = None,
     settings: Sequence[str] = (),
     seed: int | None = None,
@@ -52,6 +53,7 @@ def train(
         samples: how many to train on, counting repeats.
         size: longer side of the pictures in pixels; None: as the data is.
         condition: what samples are conditioned on; None or "auto": labels and captions, if there are any.
+        latent: train an autoencoder first, in a third of the minutes, and diffuse its latents.
         recipe: settings to start from: the name of a recipe that ships with the package, or a TOML file.
         settings: "key=value" for any other setting, as `--set` on the command line.
         seed: same seed, same model.
@@ -69,6 +71,7 @@ def train(
         "data.size": size, "data.condition": condition, "seed": seed,
         "training.minutes": minutes, "training.samples": samples,
     }  # fmt: skip
+    given["codec.name"] = "kl" if latent else None
     flags = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
     if minutes is not None and samples is not None:
         raise ConfigError(f"minutes = {minutes:g} and samples = {samples}: give one of them")
