@@ -24,18 +24,19 @@ from pellucid.evaluation.reconstruction import psnr
 from pellucid.losses.autoencoding import AutoencodingLoss
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
-from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.config import RunConfig, apply_settings, load_config
 from pellucid.training.loop import run
 from pellucid.training.prepare import Prepared
 from pellucid.training.stages import codec_stage, denoiser_stage
+from pellucid.training.start import settings_of
 from pellucid.training.state import TrainingState
 from pellucid.training.train import train
 
 SHAPES = [(1, 5), (3, 10, 7), (4, 64, 65), (7, 4, 5, 6)]
+COURSE = ["training.batch=16", "training.warmup=160", "training.checkpoint_samples=160", "training.evaluate=false"]
 SETTINGS = [
     "codec.width=24", "codec.latent_channels=1", "autoencoding.samples=4096", "autoencoding.batch=8",
-    "network.channels=[8,16]", "training.batch=16", "training.warmup=160", "training.checkpoint_samples=160",
-    "training.evaluate=false",
+    "network.channels=[8,16]", *COURSE,
 ]  # fmt: skip
 
 
@@ -285,6 +286,27 @@ def test_a_codec_of_another_run_is_refused(data: Path, trained: Path, tmp_path: 
     own.write_bytes(own.read_bytes()[:100])
     with pytest.raises(ModelError, match=r"is damaged.*Delete it to make it anew"):
         run(config, tmp_path, resume=True)
+
+
+def test_going_on_from_a_latent_model_keeps_its_codec(trained: Path, tmp_path: Path) -> None:
+    """Other data is encoded with it, all the time is the denoiser's, and a run stopped is resumed to the same bits."""
+    np.save(tmp_path / "x.npy", rectangles(60, seed=2))
+    settings = [*COURSE, "training.samples=320"]
+    watch = Watch()
+    model = run(started(trained, tmp_path, *settings), tmp_path / "whole", observer=watch)
+    old = {name: value for name, value in load_file(trained / "model.safetensors").items() if name.startswith("codec.")}
+    assert_same_bits({name: value for name, value in model.tensors().items() if name.startswith("codec.")}, old)
+    assert watch.begun == [("denoiser", 0)]
+    assert model.card["codec"]["minutes"] == 0
+    with pytest.raises(InterruptedRunError):
+        run(started(trained, tmp_path, *settings), tmp_path / "parts", observer=Watch(denoiser=160))
+    run(load_config(tmp_path / "parts" / "config.toml"), tmp_path / "parts", resume=True)
+    whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
+    assert_same_bits(whole, parts)
+
+
+def started(model: Path, folder: Path, *settings: str) -> RunConfig:
+    return apply_settings(settings_of(model), [f"data.path={folder / 'x.npy'}", *settings])
 
 
 def test_time_is_shared_between_the_stages() -> None:
