@@ -173,8 +173,30 @@ def test_what_is_decoded_is_a_sample_of_the_posterior() -> None:
 
 
 def test_weights_below_zero_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"kl = -1, gradient = 1: expected weights of 0 or more"):
+    with pytest.raises(ConfigError, match=r"autoencoding\.loss\.kl = -1 is out of range: allowed is 0 \(off\) or more"):
         AutoencodingLoss(codec=made((1, 8, 8)), kl=-1)
+
+
+def test_decoder_and_discriminator_pull_apart() -> None:
+    """Each minimises its own part: the discriminator the hinge loss, the decoder the distance and, as hard, -D(x̂)."""
+    codec, x, eps = made((1, 9, 8)).double(), torch.randn(4, 1, 9, 8).double(), torch.randn(4, 4, 5, 4)
+    for parameter in codec.decoder.head.parameters():
+        torch.nn.init.normal_(parameter, generator=torch.Generator().manual_seed(0))
+    plain, loss = (AutoencodingLoss(codec=codec, kl=0, adversarial=weight).double() for weight in (0.0, 1.0))
+    discriminator = loss.discriminator
+    assert discriminator is not None
+    initialise(discriminator, Key(0, "test"))
+    mean, log_variance = codec.posterior(x)
+    rebuilt = codec.reconstruct(mean + (log_variance / 2).exp() * eps)
+    distance, real, fake = plain(x, eps).weighted.sum(), discriminator(x), discriminator(rebuilt)
+    own = ((1 - real).clamp(min=0) + (1 + fake).clamp(min=0)).mean((1, 2)).sum() / 2
+    found, last = loss(x, eps).weighted.sum(), codec.last
+    pull, push = (torch.autograd.grad(part, last, retain_graph=True)[0] for part in (distance, -fake.mean((1, 2)).sum()))
+    expected = pull + push * pull.norm() / (push.norm() + 1e-4)
+    torch.testing.assert_close(torch.autograd.grad(found, last, retain_graph=True)[0], expected)
+    weights = list(discriminator.parameters())
+    for one, other in zip(torch.autograd.grad(found, weights), torch.autograd.grad(own, weights), strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_signal_to_noise_in_decibels() -> None:
@@ -254,7 +276,9 @@ def torn(out: Path) -> None:
     (out / "model.safetensors").unlink()
 
 
-@pytest.mark.parametrize("more", [(), ("data.flip=horizontal", "training.weak=0.3")], ids=["packed", "flipped"])
+@pytest.mark.parametrize("more", [
+    (), ("data.flip=horizontal", "training.weak=0.3", "autoencoding.loss.adversarial=0.5"),
+], ids=["packed", "flipped"])  # fmt: skip
 def test_a_run_stopped_in_either_stage_ends_in_the_same_bits(more: tuple[str, ...], data: Path, tmp_path: Path) -> None:
     """Each stage goes on from its own checkpoint; a finished codec is not trained again, nor the data encoded again."""
     config = configured(data, *more)

@@ -103,6 +103,11 @@ class KL(Codec):
         """x̂ of a sample of q(z | x)."""
         return crop(self.decoder(z.movedim(1, -1)), self.shape[1:]).movedim(-1, 1)
 
+    @property
+    def last(self) -> Tensor:
+        """The last weights that a reconstruction passes."""
+        return self.decoder.head.kernel.weight
+
     def encode(self, x: Tensor) -> Tensor:
         return (self.posterior(x)[0] - self.shift) / self.scale
 

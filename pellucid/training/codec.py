@@ -21,12 +21,15 @@ from pellucid.core.config import build
 from pellucid.core.errors import ModelError, UnsupportedError
 from pellucid.core.files import clear_temporaries
 from pellucid.core.items import Item
+from pellucid.core.random import Key
 from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
 from pellucid.evaluation.reconstruction import reconstruction
 from pellucid.losses import losses
+from pellucid.losses.autoencoding import AutoencodingLoss
 from pellucid.model.files import write_tensors
 from pellucid.model.model import Model
+from pellucid.networks.initialise import initialise
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.codec_batches import CodecBatches
 from pellucid.training.config import RunConfig
@@ -81,7 +84,9 @@ def assemble(config: RunConfig, prepared: Prepared, model: Model) -> tuple[Train
     codec, training = model.codec, codec_stage(config)
     if not isinstance(codec, KL):
         raise UnsupportedError(f"{type(codec).__name__} cannot be trained as an autoencoder: set codec.name = 'kl'")
-    loss = build(losses, config.autoencoding.loss, codec=codec)
+    loss: AutoencodingLoss = build(losses, config.autoencoding.loss, codec=codec)
+    if loss.discriminator is not None:
+        initialise(loss.discriminator, Key(config.seed, "init discriminator"))
     loss.to(model.device, model.dtype).train()
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
     optimiser = build_optimiser(config.optimiser, list(loss.parameters()))
