@@ -333,6 +333,17 @@ def started(model: Path, folder: Path, *settings: str) -> RunConfig:
     return apply_settings(settings_of(model), [f"data.path={folder / 'x.npy'}", *settings])
 
 
+@pytest.mark.parametrize(("setting", "words"), [
+    ("autoencoding.loss.kl=-1", "kl = -1 is out of range"), ("autoencoding.loss.gan=1", "Unknown setting 'gan'"),
+    ("codec.downsampling=5", "downsampling = 5 does not fit samples of 16 x 16"),
+    ("autoencoding.share=1.5", "autoencoding.share: expected less than 1, got 1.5"),
+])  # fmt: skip
+def test_what_is_refused_leaves_no_run_behind(setting: str, words: str, data: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=words):
+        train(data, tmp_path / "run", samples=320, latent=True, settings=[setting])
+    assert not (tmp_path / "run" / "config.toml").exists()
+
+
 def test_time_is_shared_between_the_stages() -> None:
     """A third of the minutes for the codec by default; samples are the denoiser's, with a third as many before."""
     def lengths(*settings: str) -> list[tuple[float | None, int | None]]:

@@ -53,6 +53,12 @@ def begun(stage: Path) -> bool:
     return (stage / NAME).is_file() or bool(checkpoints(stage / "checkpoints"))
 
 
+def check_learning(config: RunConfig, prepared: Prepared, model: Model) -> None:
+    """Refuse settings with which the codec could not be trained."""
+    if "codec" not in model.card:
+        _assemble(config, prepared, model)
+
+
 def learn_codec(
     config: RunConfig, prepared: Prepared, model: Model, stage: Path, identity: str, observer: Observer | None = None
 ) -> None:
@@ -79,25 +85,6 @@ def encoded(model: Model, pack: Pack, stage: Path, identity: str) -> Pack:
     return there or write_pack(_latents(model, pack), folder, settings=settings, fingerprint=pack.content)
 
 
-def assemble(config: RunConfig, prepared: Prepared, model: Model) -> tuple[TrainingState, CodecBatches]:
-    """What training the codec remembers, at its start, and what it will see."""
-    codec, training = model.codec, codec_stage(config)
-    if not isinstance(codec, KL):
-        raise UnsupportedError(f"{type(codec).__name__} cannot be trained as an autoencoder: set codec.name = 'kl'")
-    loss: AutoencodingLoss = build(losses, config.autoencoding.loss, codec=codec)
-    if loss.discriminator is not None:
-        initialise(loss.discriminator, Key(config.seed, "init discriminator"))
-    loss.to(model.device, model.dtype).train()
-    plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
-    optimiser = build_optimiser(config.optimiser, list(loss.parameters()))
-    state = TrainingState(loss, optimiser, averages(codec.state_dict(), training.ema), plan)
-    batches = CodecBatches(
-        prepared.pack, prepared.modality, codec.latent_shape(prepared.facts.shape), config.seed, model.device, model.dtype,
-        Augmentation(flip=config.data.flip, shift=config.data.shift),
-    )  # fmt: skip
-    return state, batches
-
-
 def _train(
     config: RunConfig, prepared: Prepared, model: Model, stage: Path, identity: str, observer: Observer | None
 ) -> None:
@@ -105,7 +92,7 @@ def _train(
     saved.mkdir(parents=True, exist_ok=True)
     for place in (stage, saved):
         clear_temporaries(place)
-    state, batches = assemble(config, prepared, model)
+    state, batches = _assemble(config, prepared, model)
     for newest in checkpoints(saved)[-1:]:
         state.restore(newest, identity)
     journal = Journal(stage, state.seen)
@@ -126,6 +113,25 @@ def _train(
         journal.close()
     metadata = {"format": FORMAT, "identity": identity, "card": json.dumps(card)}
     write_tensors(stage / NAME, model.codec.state_dict(), metadata)
+
+
+def _assemble(config: RunConfig, prepared: Prepared, model: Model) -> tuple[TrainingState, CodecBatches]:
+    """What training the codec remembers, at its start, and what it will see."""
+    codec, training = model.codec, codec_stage(config)
+    if not isinstance(codec, KL):
+        raise UnsupportedError(f"{type(codec).__name__} cannot be trained as an autoencoder: set codec.name = 'kl'")
+    loss: AutoencodingLoss = build(losses, config.autoencoding.loss, codec=codec)
+    if loss.discriminator is not None:
+        initialise(loss.discriminator, Key(config.seed, "init discriminator"))
+    loss.to(model.device, model.dtype).train()
+    plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
+    optimiser = build_optimiser(config.optimiser, list(loss.parameters()))
+    state = TrainingState(loss, optimiser, averages(codec.state_dict(), training.ema), plan)
+    batches = CodecBatches(
+        prepared.pack, prepared.modality, codec.latent_shape(prepared.facts.shape), config.seed, model.device, model.dtype,
+        Augmentation(flip=config.data.flip, shift=config.data.shift),
+    )  # fmt: skip
+    return state, batches
 
 
 def _standardise(model: Model, pack: Pack) -> None:

@@ -70,7 +70,7 @@ class AutoencodingConfig(BaseModel):
 
     share: float = Field(0.33, gt=0, lt=1)
     samples: int | None = Field(None, ge=1)
-    batch: int = Field(32, ge=1)
+    batch: int = Field(8, ge=1)
     loss: Section = {"name": "autoencoding"}
 
 

@@ -30,7 +30,7 @@ from pellucid.networks.initialise import initialise
 from pellucid.networks.low_rank import merge
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
-from pellucid.training.codec import begun, encoded, learn_codec
+from pellucid.training.codec import begun, check_learning, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
@@ -81,6 +81,8 @@ def run(
     if newest:
         state.restore(newest[0], identity)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
+    if model.codec.learned:
+        check_learning(config, prepared, model)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     if model.codec.learned:
         learn_codec(config, prepared, model, stage, identity, observer)
