@@ -13,28 +13,26 @@ from pellucid.losses.loss import Loss, Losses
 
 
 class AutoencodingLoss(Loss):
-    """|x - x̂| + gradient · |∇x - ∇x̂| + kl · KL(q(z | x) || N(0, I)), x̂ decoded from z = mean + std · eps.
+    """|x - x̂| + kl · KL(q(z | x) || N(0, I)), both per value of x, with x̂ decoded from z = mean + std · eps.
 
-    All three are per value of x: the first is the mean, the second the mean over differences of neighbours, averaged over
-    the axes, which keeps edges (Mathieu et al. 2016, section 3.3, of power one). Without it this is `kl` times the negative
-    evidence bound of Kingma and Welling 2014, eq. 3, up to a constant, for data with Laplace noise of scale `kl`.
+    This is `kl` times the negative evidence bound of Kingma and Welling 2014, eq. 3, per value and up to a constant, for data
+    with Laplace noise of scale `kl` around x̂: what is finer than that is not kept.
 
     With `adversarial` the decoder is also drawn to what a `PatchDiscriminator`, trained along, takes for real: that many
     times as hard as to x. The balance is struck over the samples at hand, so that the micro-batch then matters.
 
     Arguments:
         codec: what is trained.
-        kl, gradient, adversarial: the weights.
+        kl, adversarial: the weights.
     """
 
-    def __init__(self, *, codec: KL, kl: float = 0.03, gradient: float = 1.0, adversarial: float = 0.0) -> None:
+    def __init__(self, *, codec: KL, kl: float = 0.03, adversarial: float = 0.0) -> None:
         super().__init__()
-        for name, weight in (("kl", kl), ("gradient", gradient), ("adversarial", adversarial)):
+        for name, weight in (("kl", kl), ("adversarial", adversarial)):
             if not 0 <= weight < inf:
                 raise ConfigError(f"autoencoding.loss.{name} = {weight:g} is out of range: allowed is 0 (off) or more")
         self.codec = codec
         self.kl = kl
-        self.gradient = gradient
         self.adversarial = adversarial
         self.discriminator = PatchDiscriminator(codec.shape) if adversarial else None
 
@@ -48,9 +46,6 @@ class AutoencodingLoss(Loss):
         rebuilt = self.codec.reconstruct(mean + torch.exp(log_variance / 2) * eps.to(mean))
         missed = rebuilt - x0
         distance = mean_per_sample(missed.abs())
-        axes = [axis for axis in range(2, x0.ndim) if x0.shape[axis] > 1]
-        for axis in axes if self.gradient else []:
-            distance = distance + self.gradient / len(axes) * mean_per_sample(missed.diff(dim=axis).abs())
         weighted = distance + self.kl * kl_divergence(mean, log_variance) / x0[0].numel()
         if self.discriminator is not None:
             betrayed = self.discriminator.betrayed(rebuilt)
