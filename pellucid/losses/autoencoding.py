@@ -15,8 +15,8 @@ from pellucid.losses.loss import Loss, Losses
 class AutoencodingLoss(Loss):
     """|x - x̂| + kl · KL(q(z | x) || N(0, I)), both per value of x, with x̂ decoded from z = mean + std · eps.
 
-    This is `kl` times the negative evidence bound of Kingma and Welling 2014, eq. 3, per value and up to a constant, for data
-    with Laplace noise of scale `kl` around x̂: what is finer than that is not kept.
+    This is `kl` times the negative evidence bound of Kingma and Welling 2014, eq. 3, up to a constant and per value, for
+    data with Laplace noise of scale `kl` around x̂.
 
     With `adversarial` the decoder is also drawn to what a `PatchDiscriminator`, trained along, takes for real: that many
     times as hard as to x. The balance is struck over the samples at hand, so that the micro-batch then matters.
