@@ -74,7 +74,7 @@ class TrainingDisplay:
             self.tell("latents", f"{latents}, to be diffused once the codec is trained")
         else:
             if model.codec.learned:
-                self.tell("codec", f"trained: it reconstructs training data at {model.card['codec']['psnr']} dB PSNR")
+                self.tell("codec", f"reconstructs training data at {model.card['codec']['psnr']} dB PSNR")
             self._begin_stage("network", model.denoiser, model.config.network)
             gap = model.denoiser.process.check_prior(model.facts.std)
             if gap > 0.05:

@@ -1,5 +1,6 @@
 """A variational autoencoder: data in fewer numbers, of which it keeps what can be seen."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -120,11 +121,18 @@ class KL(Codec):
         return self.shift.shape[0], *divide(shape[1:], self.factors)
 
     @torch.no_grad()
-    def standardise(self, means: Tensor) -> None:
-        """Set shift and scale so that the means of q(z | x) (N, C', *space') get mean 0 and variance 1 in each channel."""
-        values = means.double().movedim(1, 0).flatten(1)
-        self.shift.copy_(values.mean(1).reshape(self.shift.shape))
-        self.scale.copy_(values.std(1).clamp(min=1e-6).reshape(self.scale.shape))
+    def standardise(self, means: Iterable[Tensor]) -> None:
+        """Set shift and scale so that means of q(z | x), batches of (B, C', *space'), get mean 0 and variance 1.
+
+        In each channel, over all batches.
+        """
+        count, total, squares = 0, torch.zeros(()), torch.zeros(())
+        for batch in means:
+            values = batch.cpu().double().movedim(1, 0).flatten(1)
+            count, total, squares = count + values.shape[1], total + values.sum(1), squares + (values**2).sum(1)
+        mean = total / count
+        self.shift.copy_(mean.reshape(self.shift.shape))
+        self.scale.copy_((squares / count - mean**2).clamp(min=1e-12).sqrt().reshape(self.scale.shape))
 
     @classmethod
     def example(cls) -> tuple[Self, tuple[int, ...]]:

@@ -11,10 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
 
 from pellucid.codecs.kl import KL
 from pellucid.core.config import build
@@ -24,7 +21,7 @@ from pellucid.core.items import Item
 from pellucid.core.random import Key
 from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
-from pellucid.evaluation.reconstruction import reconstruction
+from pellucid.evaluation.reconstruction import encoding, reconstruction
 from pellucid.losses import losses
 from pellucid.losses.autoencoding import AutoencodingLoss
 from pellucid.model.files import write_tensors
@@ -44,8 +41,6 @@ from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
 
 FORMAT, NAME = "pellucid-codec-1", "codec.safetensors"
-BATCH = 64
-"""Samples that are encoded at once."""
 
 
 def begun(stage: Path) -> bool:
@@ -137,22 +132,13 @@ def _assemble(config: RunConfig, prepared: Prepared, model: Model) -> tuple[Trai
 def _standardise(model: Model, pack: Pack) -> None:
     """Latents get mean 0 and variance 1 over samples spread over the data."""
     assert isinstance(model.codec, KL)
-    means = [z for _, z in _encode(model, pack, pack.spread(STATISTICS))]
-    model.codec.standardise(torch.cat(means))
-
-
-def _encode(model: Model, pack: Pack, ids: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], Tensor]]:
-    for first in range(0, len(ids), BATCH):
-        some = ids[first : first + BATCH]
-        with torch.no_grad():
-            x = model.modality.decode(pack[some][0]).to(model.device, model.dtype)
-            yield some, model.codec.encode(x)
+    model.codec.standardise(z for _, z in encoding(model, pack, pack.spread(STATISTICS)))
 
 
 def _latents(model: Model, pack: Pack) -> Iterator[Item]:
-    for some, z in _encode(model, pack, np.arange(len(pack))):
-        for sample, latent in zip(some.tolist(), z.half().cpu().numpy(), strict=True):
-            yield Item(source=str(sample), data=latent)
+    for _, z in encoding(model, pack, np.arange(len(pack))):
+        for latent in z.half().cpu().numpy():
+            yield Item(source="", data=latent)
 
 
 def _load(model: Model, path: Path, identity: str) -> dict[str, Any]:
