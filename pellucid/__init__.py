@@ -5,6 +5,7 @@
     model = pellucid.train("photos/", "runs/photos", minutes=30)
     model = pellucid.load("runs/photos")
     model.sample(16, label="all", guidance=2).save("sheet.png")
+    pellucid.edit(model, "photo.png", mask="mask.png").save("filled.png")
     pellucid.evaluate(model, "held_out/").metrics["frechet"]
 
 Everything is imported on first use, so `import pellucid` costs nothing.
@@ -18,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.interop.load import load
+    from pellucid.model.edit import edit
     from pellucid.model.model import Model
     from pellucid.model.samples import Samples
     from pellucid.training.train import train
 
-__all__ = ["Model", "Samples", "evaluate", "load", "train"]
+__all__ = ["Model", "Samples", "edit", "evaluate", "load", "train"]
 
 _HOMES = {
     "Model": ("model.model", "Model"),
     "Samples": ("model.samples", "Samples"),
+    "edit": ("model.edit", "edit"),
     "evaluate": ("evaluation.evaluate", "evaluate"),
     "load": ("interop.load", "load"),
     "train": ("training.train", "train"),

@@ -18,6 +18,7 @@ from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier import Classifier
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import Interval
+from pellucid.guidance.observation import Observation
 from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.runge_kutta import Heun
 from pellucid.schedules.cosine import Cosine
@@ -30,6 +31,8 @@ SCHEDULES = {"edm": EDM(sigma_max=20.0), "linear": Linear(), "rectified": Rectif
 every_schedule = pytest.mark.parametrize("schedule", [pytest.param(value, id=key) for key, value in SCHEDULES.items()])
 every_limited = pytest.mark.parametrize("name", ["classifier_free", "autoguidance"])
 every_guidance = pytest.mark.parametrize("name", list(guidances))
+WEIGHTED = [name for name in guidances if "guidance" in inspect.signature(guidances[name]).parameters]
+every_weight = pytest.mark.parametrize("name", WEIGHTED)
 
 
 class Labelled(Denoiser):
@@ -71,7 +74,8 @@ class Labelled(Denoiser):
 def make(name: str, weight: float, schedule: Schedule) -> tuple[Any, Labelled, Labelled]:
     """The guidance of this name around an exact denoiser, with whatever else it asks for; that denoiser; and a weak one."""
     strong, weak = Labelled(schedule), Labelled(schedule, blur=0.5)
-    supply = {"denoiser": strong, "weak": weak, "log_prob": strong.classify, "guidance": weight}
+    seen = Observation(operator=lambda x: x.sum(1), y=torch.tensor([0.3], dtype=torch.float64), noise=0.2)
+    supply = {"denoiser": strong, "weak": weak, "log_prob": strong.classify, "guidance": weight, "observation": seen}
     wanted = inspect.signature(guidances[name]).parameters.values()
     given = {p.name: supply[p.name] for p in wanted if p.default is p.empty}
     return guidances[name](**given), strong, weak
@@ -108,7 +112,7 @@ def gradient(of: Any, x_t: Tensor) -> Tensor:
 # --- what every guidance keeps
 
 
-@every_guidance
+@every_weight
 @every_schedule
 def test_weight_1_is_off(name: str, schedule: Schedule) -> None:
     """At weight 1 the result is the denoiser's own to the last bit, at its own cost; at 3 it is another."""

@@ -11,6 +11,7 @@ import typer
 
 from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
+from pellucid.cli.edit import edit
 from pellucid.cli.evaluate import evaluate
 from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
@@ -28,7 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, evaluate, likelihood, doctor):
+for command in (train, sample, generate, edit, evaluate, likelihood, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 
@@ -46,6 +47,7 @@ def pellucid(
       pellucid train PHOTOS/ --out runs/photos --minutes 30
       pellucid sample runs/photos -n 16 --out sheet.png
       pellucid generate "a smiling cat" -o cat.png
+      pellucid edit runs/photos photo.png --mask mask.png --out filled.png
       pellucid evaluate runs/photos
       pellucid likelihood runs/photos HELD_OUT/
       pellucid data show PHOTOS/

@@ -14,6 +14,7 @@ from pellucid.samplers import grids, samplers
 
 if TYPE_CHECKING:
     from pellucid.model.model import Model
+    from pellucid.model.samples import Samples
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
 COLOURS = (1, 3, 4)  # channels that a picture can show
@@ -97,16 +98,15 @@ def sample(
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
-    parts = _parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
-    parts |= {} if batch is None else {"batch": batch}
+    chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
+    chosen |= {} if batch is None else {"batch": batch}
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
-            n, label=_wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
+            n, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
             guidance=guidance, guidance_interval=guidance_interval,
-            against=against, seed=seed or 0, journey=journey is not None, progress=tell, **parts,
+            against=against, seed=seed or 0, journey=journey is not None, progress=tell, **chosen,
         )  # fmt: skip
-    if not bool(made.data.isfinite().all()):
-        raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")
+    check_numbers(made)
     written = made.save(out)
     calls = f"{counted(made.nfe, 'network call')} each"
     lines = {
@@ -155,14 +155,20 @@ def check_guidance(
             raise ConfigError(f"{option} without guidance has no effect: add --guidance W, such as 2")
 
 
-def _wanted(model: "Model", label: str | None) -> str | list[str] | None:
+def check_numbers(made: "Samples") -> None:
+    """Refuse to write samples that overflowed."""
+    if not bool(made.data.isfinite().all()):
+        raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")
+
+
+def wanted(model: "Model", label: str | None) -> str | list[str] | None:
     """A label whose name holds a comma is one label."""
     if label is None or label in model.facts.labels or "," not in label:
         return label
     return [name.strip() for name in label.split(",")]
 
 
-def _parts(model: "Model", names: dict[str, str | None], settings: list[str]) -> dict[str, Any]:
+def parts(model: "Model", names: dict[str, str | None], settings: list[str]) -> dict[str, Any]:
     """Sampler and grid by name, or as the model has them, with what `--set sampler.key=value` adds."""
     from pellucid.training.config import setting_value
 

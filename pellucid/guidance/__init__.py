@@ -6,6 +6,7 @@ guidances = Registry("guidance", __name__, {
     "classifier_free": "classifier_free.ClassifierFree",
     "autoguidance": "autoguidance.Autoguidance",
     "classifier": "classifier.Classifier",
+    "moment_matching": "moment_matching.MomentMatching",
 })
 
 __getattr__, __dir__, __all__ = guidances.module_interface()

@@ -15,6 +15,8 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
+from pellucid.guidance.moment_matching import MomentMatching
+from pellucid.guidance.observation import Observation
 from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.networks import networks
 from pellucid.networks.network import Network
@@ -94,11 +96,17 @@ def check_sampling(config: Section, denoiser: Denoiser, weak: Denoiser | None = 
 
 
 def guided(
-    denoiser: Denoiser, config: Section, weak: Denoiser | None = None, away: Cond | None = None
+    denoiser: Denoiser,
+    config: Section,
+    weak: Denoiser | None = None,
+    away: Cond | None = None,
+    given: Observation | None = None,
 ) -> Denoiser:
     """The denoiser under the guidance of a `sampling` section, away from nothing or from `away`, or from the weak one; a
-    weight of 1 leaves it as it is.
+    weight of 1 leaves it as it is. Of what is `given`, each denoiser makes its posterior before they are compared.
     """
+    if given is not None:
+        denoiser, weak = MomentMatching(denoiser, given), weak and MomentMatching(weak, given)
     weight, against = float(config.get("guidance", 1.0)), config.get("against", "null")
     if not abs(weight) < STRONGEST:
         raise ConfigError(f"guidance = {weight:g}: expected a number within {STRONGEST:g}, 1 for none")

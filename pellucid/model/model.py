@@ -16,12 +16,14 @@ from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.guidance.observation import Observation
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
 from pellucid.model.assemble import assemble_codec, assemble_denoiser, assemble_sampler, guided
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.files import read_model, write_model
 from pellucid.model.samples import Samples
+from pellucid.model.start import Start
 from pellucid.networks.initialise import initialise
 from pellucid.samplers.sampler import Progress
 
@@ -152,6 +154,8 @@ class Model:
         guidance_interval: tuple[float, float] | None = None,
         against: str | None = None,
         grid: str | Mapping[str, Any] | None = None,
+        start: Start | None = None,
+        given: Observation | None = None,
         seed: int = 0,
         batch: int = 64,
         journey: bool = False,
@@ -169,6 +173,8 @@ class Model:
             guidance_interval: log-SNR between which guidance acts.
             against: what it leads away from: "null", no condition (classifier-free guidance), or "weak", the model as it
                 was early in training (autoguidance), if it was kept.
+            start: data to start from, in place of noise alone.
+            given: what is known of the samples, in the codec's space: they are drawn from the posterior given it.
             seed: sample i depends on (seed, i) alone, not on `n` or `batch`.
             batch: how many are made at once.
             journey: keep the first samples at every step.
@@ -177,10 +183,7 @@ class Model:
         Raises:
             UserError: an unknown name, a value out of range, or parts that cannot work together.
         """
-        if n < 1 or batch < 1:
-            raise ConfigError(f"n = {n}, batch = {batch}: expected 1 or more")
-        if not 0 <= seed < 2**64:
-            raise ConfigError(f"seed = {seed} is out of range: allowed is 0 to 2^64 - 1")
+        _check(n, batch, seed, start, given)
         config = self.sampling(
             sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
         )
@@ -189,10 +192,10 @@ class Model:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
-        times = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
-        start, ticks = perf_counter(), len(times) - 1
+        whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
+        times = start.times(whole) if start else whole
+        began, ticks = perf_counter(), len(times) - 1
         total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
-        denoiser = guided(self.denoiser, config, self.weak, away)
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
@@ -206,15 +209,16 @@ class Model:
                     progress(first // batch * ticks + now.step, total)
 
             draws = Keyed(seed, list(ids))
-            x = self._prior(draws, times[0])
+            x = self._first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
+            denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
             x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
             with torch.no_grad():
                 pieces.append(self.codec.decode(x).float().cpu())
         return Samples(
             data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=nfe,
-            seconds=perf_counter() - start, journey=frames,
+            seconds=perf_counter() - began, journey=frames,
             labels=_repeated([self.facts.labels[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
             prompts=_repeated(prompt, n),
         )  # fmt: skip
@@ -231,11 +235,14 @@ class Model:
         prompts = [one for one in expand(prompt) for _ in range(n)]
         return self.sample(len(prompts), prompt=prompts, **settings)
 
-    def _prior(self, draws: Keyed, t: Tensor) -> Tensor:
-        """Noise to start from."""
+    def _first(self, draws: Keyed, t: Tensor, start: Start | None) -> Tensor:
+        """The state at time t that sampling starts from: noise alone, or over data."""
         process = self.denoiser.process
         eps = process.noise(draws, "prior", 0, self.codec.latent_shape(self.facts.shape), t)
-        return process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
+        if start is None:
+            return process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
+        with torch.no_grad():
+            return process.corrupt(self.codec.encode(start.x0.to(self.device, self.dtype)), t, eps)
 
     def _frame(self, x: Tensor, t: float) -> Tensor:
         """The first samples at time t as data, scaled to about unit size."""
@@ -267,6 +274,16 @@ class Model:
         ways = [*([f"give {asking}"] if asking else []), *(["set against = 'weak'"] if self.weak else [])]
         way = ", or ".join([*ways, "set guidance = 1 (off)"])
         raise ConfigError(f"guidance = {guidance:g} needs something to be guided to or away from: {way}")
+
+
+def _check(n: int, batch: int, seed: int, start: Start | None, given: Observation | None) -> None:
+    if n < 1 or batch < 1:
+        raise ConfigError(f"n = {n}, batch = {batch}: expected 1 or more")
+    if not 0 <= seed < 2**64:
+        raise ConfigError(f"seed = {seed} is out of range: allowed is 0 to 2^64 - 1")
+    for name, rows in (("start.x0", len(start.x0) if start else 1), ("given.y", len(given.y) if given else 1)):
+        if rows not in (1, n):
+            raise ConfigError(f"{name} has {rows} rows for n = {n}: expected one for each sample, or one for all")
 
 
 def _repeated(asked: str | Sequence[str] | None, n: int) -> tuple[str, ...] | None:

@@ -1,0 +1,125 @@
+"""`pellucid edit`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.sample import (
+    JOURNEYS,
+    PICTURES,
+    Batch,
+    Grid,
+    Guidance,
+    Journey,
+    Label,
+    Negative,
+    Prompt,
+    Sampler,
+    Steps,
+    check_guidance,
+    check_numbers,
+    check_out,
+    parts,
+    wanted,
+)
+from pellucid.core.errors import ConfigError
+
+Mask = Annotated[
+    Path | None, typer.Option(metavar="FILE", help="Make new what is white in this picture, keep what is black.")
+]
+Pad = Annotated[
+    str | None, typer.Option(metavar="L,T,R,B", help="Pixels to add at the left, top, right and bottom, and to fill.")
+]
+Strength = Annotated[
+    float | None, typer.Option(metavar="R", help="How much to change, from above 0 to 1, all new; also within a mask.")
+]
+Upscale = Annotated[int | None, typer.Option(metavar="K", help="Enlarge by this whole number.")]
+Denoise = Annotated[
+    float | None, typer.Option(metavar="SIGMA", help="Take away noise of this standard deviation, in levels of 255.")
+]
+
+
+def edit(
+    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    picture: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture.", show_default=False)],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="PATH", help="A picture, or a folder for one file each.")
+    ] = Path("edited.png"),
+    mask: Mask = None,
+    pad: Pad = None,
+    strength: Strength = None,
+    upscale: Upscale = None,
+    denoise: Denoise = None,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many versions; several make a contact sheet.")] = 1,
+    label: Label = None,
+    prompt: Prompt = None,
+    negative: Negative = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    guidance: Guidance = None,
+    grid: Grid = None,
+    journey: Journey = None,
+    batch: Batch = 64,
+    setting: Setting = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Change a picture: in part, by degrees, larger, without noise.
+
+    --mask and --pad fill in what is missing; all else stays as it is, to the last
+    bit where the format of --out keeps it. --strength alone gives pictures of the
+    model's size. --upscale and --denoise take one no larger than the model's.
+
+    Examples:
+      pellucid edit runs/photos photo.png --mask mask.png --out filled.png
+      pellucid edit runs/photos photo.png --pad 16,0,16,0 --out wider.png
+      pellucid edit runs/photos sketch.png --strength 0.6 -n 9
+      pellucid edit runs/photos small.png --upscale 4 --out large.png
+      pellucid edit runs/photos grainy.png --denoise 25
+    """
+    check_out(out, PICTURES, "--out", folder=True)
+    check_out(journey, JOURNEYS, "--journey", folder=False)
+    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.model.edit import edit
+    from pellucid.model.model import Model
+
+    screen = console(quiet)
+    loaded = Model.load(model, choose_device(device))
+    check_guidance(loaded, guidance, None)
+    chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
+    notes: list[str] = []
+    with counting(screen, "drawing") as tell:
+        made = edit(
+            loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise, n=n,
+            tell=notes.append, label=wanted(loaded, label), prompt=prompt, negative=negative, steps=steps,
+            guidance=guidance, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **chosen,
+        )  # fmt: skip
+    check_numbers(made)
+    written = made.save(out)
+    height, width = made.data.shape[2:]
+    lines = {
+        **({"note": "; ".join(notes)} if notes else {}),
+        "done": f"{counted(n, 'picture')} of {width} x {height} in {duration(made.seconds)}, "
+        f"{counted(made.nfe, 'network call')} each, seed {made.seed}",
+        "picture" if n == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
+    }
+    if journey is not None:
+        made.save_journey(journey)
+        lines["journey"] = str(journey)
+    facts = {"n": n, "width": width, "height": height, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed}
+    result(lines, {**facts, "notes": notes, "files": [str(path) for path in written], "journey": journey}, json, quiet)
+
+
+def _pad(text: str | None) -> tuple[int, int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        left, top, right, bottom = map(int, text.split(","))
+    except ValueError:
+        raise ConfigError(f"--pad {text}: expected pixels at the left, top, right and bottom, such as 16,0,16,0") from None
+    return left, top, right, bottom
