@@ -85,6 +85,7 @@ def edit(
     check_out(out, PICTURES, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.conditioners.prompt import expand
     from pellucid.model.edit import edit
     from pellucid.model.model import Model
 
@@ -96,7 +97,7 @@ def edit(
     with counting(screen, "drawing") as tell:
         made = edit(
             loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise, n=n,
-            tell=notes.append, label=wanted(loaded, label), prompt=prompt, negative=negative, steps=steps,
+            tell=notes.append, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
             guidance=guidance, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **chosen,
         )  # fmt: skip
     check_numbers(made)
