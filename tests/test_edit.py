@@ -188,7 +188,7 @@ def test_enlarging_and_denoising_hold_to_the_picture(model: Model, home: Path) -
     assert near < 0.05 < far
 
 
-def test_a_smaller_picture_keeps_its_shape(model: Model, home: Path, tmp_path: Path) -> None:
+def test_a_smaller_picture_keeps_its_shape(model: Model, tmp_path: Path) -> None:
     """Of 3 x 2, enlarged twice, it is 6 x 4, though the model's are 8 x 8."""
     save(tmp_path / "tiny.png", random_bytes(2, 3, 3))
     assert edit(model, tmp_path / "tiny.png", upscale=2).data.shape == (1, 3, 4, 6)
@@ -291,7 +291,8 @@ def test_the_command(
     ("@empty.png --strength 0.5", "Cannot read '.*empty.png' as a picture: an empty file"),
     ("@torn.png --strength 0.5", "Cannot read '.*torn.png' as a picture"),
     ("@bomb.png --strength 0.5", "more than [0-9,]+ pixels"), ("@data --strength 0.5", "is a folder, expected one picture"),
-    ("@in.pgn --strength 0.5", "Did you mean '.*in.png'"), ("@run/config.toml --strength 0.5", "does not end like a picture"),
+    ("@in.pgn --strength 0.5", "Did you mean '.*in.png'"),
+    ("@run/config.toml --strength 0.5", "does not end like a picture"),
     ("@in.png --mask @large-mask.png", "is 30 x 20, the picture 8 x 8: expected a mask in bytes of the same size"),
     ("@in.png --mask @black.png", "is black everywhere"), ("@in.png --mask @see-through.png", "has transparent pixels"),
     ("@in.png --mask @empty.png", "an empty file"), ("@in.png --mask @bomb.png", "pixels"),

@@ -43,7 +43,7 @@ class Answers(nn.Module):
         super().__init__()
         self.function = function
 
-    def forward(self, x: Tensor, c_noise: Tensor, *_conditions: Tensor | None) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, c_noise: Tensor, *_conditions: Tensor | None) -> Tensor:
         answer: Tensor = self.function(x, c_noise)
         return answer
 

@@ -80,7 +80,7 @@ class Given(nn.Module):
         super().__init__()
         self.answer, self.asked = answer, (torch.empty(0), torch.empty(0))
 
-    def forward(self, x: Tensor, c_noise: Tensor, *_conditions: Tensor | None) -> Tensor:  # noqa: ARG002
+    def forward(self, x: Tensor, c_noise: Tensor, *_conditions: Tensor | None) -> Tensor:
         self.asked = x, c_noise
         return torch.zeros_like(x) + self.answer
 
