@@ -30,6 +30,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't
 BOUND = 1e-4
 PROMPTS = ["a red cat, on a mat", "sun"]
 LEADING = {**STABLE, "timestep_spacing": "leading", "steps_offset": 1}
+LINSPACE = {**LEADING, "timestep_spacing": "linspace"}
 PEERS: dict[str, Callable[[], Any]] = {
     "ddim": lambda: diffusers.DDIMScheduler(**LEADING, clip_sample=False, set_alpha_to_one=False),
     "ddim-v": lambda: diffusers.DDIMScheduler(
@@ -38,14 +39,16 @@ PEERS: dict[str, Callable[[], Any]] = {
     ),
     "ddim-sample": lambda: diffusers.DDIMScheduler(**LEADING, clip_sample=False, prediction_type="sample"),
     "euler": lambda: diffusers.EulerDiscreteScheduler(**LEADING),
+    "euler-trailing": lambda: diffusers.EulerDiscreteScheduler(**{**LEADING, "timestep_spacing": "trailing"}),
+    "euler-karras": lambda: diffusers.EulerDiscreteScheduler(**LINSPACE, use_karras_sigmas=True),
+    "euler-exponential": lambda: diffusers.EulerDiscreteScheduler(**LINSPACE, use_exponential_sigmas=True),
     "dpmpp": lambda: diffusers.DPMSolverMultistepScheduler(**LEADING),
-    "dpmpp-linspace": lambda: diffusers.DPMSolverMultistepScheduler(
-        **{**LEADING, "timestep_spacing": "linspace"}, final_sigmas_type="sigma_min"
-    ),
+    "dpmpp-linspace": lambda: diffusers.DPMSolverMultistepScheduler(**LINSPACE, final_sigmas_type="sigma_min"),
+    "dpmpp-karras": lambda: diffusers.DPMSolverMultistepScheduler(**LEADING, use_karras_sigmas=True),
     "unipc": lambda: diffusers.UniPCMultistepScheduler(**LEADING),
     "unipc-v": lambda: diffusers.UniPCMultistepScheduler(**LEADING, prediction_type="v_prediction", solver_order=3),
 }
-"""Scheduler of diffusers by the name of our sampler, with what it needs to be told where it does not do so by itself."""
+"""What diffusers calls a scheduler, by the name of our sampler."""
 
 
 @pytest.fixture(autouse=True)
@@ -74,6 +77,9 @@ def compare(folder: Path, kind: str, steps: int, **settings: Any) -> None:
     start = Keyed(3, [0, 1]).normal("prior", 0, shape).float()
     away = [settings["negative"]] * 2 if "negative" in settings else None
     asked = {"num_inference_steps": steps, "guidance_scale": 7.5, "negative_prompt": away}
+    peer.scheduler.set_timesteps(steps)
+    if isinstance(peer.scheduler, diffusers.EulerDiscreteScheduler):  # which may start from noise without the data's share
+        start *= float(peer.scheduler.sigmas[0] ** 2 + 1) ** 0.5 / float(peer.scheduler.init_noise_sigma)
     theirs = peer(PROMPTS, latents=start, output_type="latent", **asked).images
     assert_same(ours, theirs)
     assert_same(model.codec.decode(ours), peer.vae.decode(theirs / peer.vae.config.scaling_factor).sample)

@@ -19,6 +19,7 @@ from pellucid.cli.app import _run
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Key
 from pellucid.interop.clip_text import ClipText
+from pellucid.interop.load import load
 from tiny_pipelines import STABLE, latent_consistency, stable_diffusion, unconditional
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")  # diffusers
@@ -167,3 +168,17 @@ def test_weights_of_words(home: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(tokens[2][:, red], 2 * plain[:, red] - nothing[:, red])
     with pytest.raises(UnsupportedError, match="StableDiffusionPipeline stays in the layout of diffusers"):
         model.save(tmp_path)
+
+
+def test_half_precision(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In 16 bits the picture is nearly the same, and still float32; where a device has none it is refused."""
+    whole = pellucid.load(home / "sd").sample(1, prompt="cat", steps=3).data
+    monkeypatch.setattr("pellucid.interop.half.has_bfloat16", lambda _device: True)
+    half = load(home / "sd", half=True)
+    assert next(half.denoiser.parameters()).dtype == torch.bfloat16
+    made = half.sample(1, prompt="cat", steps=3).data
+    assert made.dtype == torch.float32
+    assert 0 < float((made - whole).abs().max()) < 0.1
+    monkeypatch.setattr("pellucid.interop.half.has_bfloat16", lambda _device: False)
+    with pytest.raises(UnsupportedError, match="nothing faster in 16 bits"):
+        load(home / "sd", half=True)

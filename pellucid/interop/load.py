@@ -60,15 +60,14 @@ def load(
             raise UnsupportedError(f"'{path}' is no pipeline of diffusers, which these options are for")
         _check_kind(place)
         return Model.load(place, device)
-    layout = Layout.read(place)
+    layout, dtype = Layout.read(place), half_precision(device) if half else torch.float32
     if part := foreign_part(layout):
         raise UnsupportedError(f"'{place}' is not made of parts that are known here: {part}. "
                                "`pellucid generate` hands it to diffusers as it is")
     model = _assembled(layout, lora or {})
     for module in model.parts().values():
         module.to(device, torch.float32).eval().requires_grad_(False)
-    if half:
-        model.denoiser.to(half_precision(device))
+    model.denoiser.to(dtype)
     if low_memory:
         _spread_out(model)
     return model
@@ -109,7 +108,7 @@ def _assembled(layout: Layout, lora: Mapping[Path, float]) -> Model:
     conditioners = {} if text is None else {"caption": text}
     denoiser = Pretrained(
         table=published.table, network=network, prediction=published.prediction, clip=published.clip,
-        conditioners=conditioners, size=(shape[1], shape[2]),
+        whole=published.whole, conditioners=conditioners, size=(shape[1], shape[2]),
     )  # fmt: skip
     facts = Facts(shape=shape, captions=bool(conditioners), std=1.0)  # of latents, so that all noise starts at variance 1
     card = {"pipeline": layout.name, "left_out": [part for part in LEFT_OUT if part in layout.parts]}

@@ -1,7 +1,7 @@
 """Which pipelines of diffusers are made of parts that are known here."""
 
 from pellucid.interop.layout import Layout
-from pellucid.interop.published import PREDICTIONS, SAMPLERS
+from pellucid.interop.published import OWN, PREDICTIONS, SAMPLERS
 
 STABLE = ("StableDiffusionPipeline", "StableDiffusionXLPipeline")
 PLAIN = ("DDPMPipeline", "DDIMPipeline", "PNDMPipeline", "LDMPipeline")
@@ -28,6 +28,6 @@ def foreign_part(layout: Layout) -> str | None:
         return "its network is told more than noise level and caption"
     if network["in_channels"] not in (network["out_channels"], network["out_channels"] / 2):
         return f"its network takes {network['in_channels']} channels in"
-    if levels.get("thresholding") or levels.get("prediction_type", "epsilon") not in PREDICTIONS:
+    if any(levels.get(name) for name in OWN) or levels.get("prediction_type", "epsilon") not in PREDICTIONS:
         return "its sampler has settings of its own"
     return None

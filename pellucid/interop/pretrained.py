@@ -25,6 +25,7 @@ class Pretrained(Denoiser):
         network: F, a `UNet2DModel` or `UNet2DConditionModel`.
         prediction: what F stands for.
         clip: the range that x0 is held within, None for any.
+        whole: round k to the nearest step.
         conditioners: "caption", or none.
         size: (H, W) of the pictures, for a network that is told of it (SDXL).
     """
@@ -39,12 +40,13 @@ class Pretrained(Denoiser):
         network: Any,
         prediction: Prediction = "eps",
         clip: float | None = None,
+        whole: bool = False,
         conditioners: Mapping[str, Conditioner] | None = None,
         size: tuple[int, int] = (0, 0),
     ) -> None:
         super().__init__(Gaussian(schedule=table), conditioners)
         check_prediction(prediction, table)
-        self.table, self.network, self.prediction, self.clip = table, network, prediction, clip
+        self.table, self.network, self.prediction, self.clip, self.whole = table, network, prediction, clip, whole
         self.register_buffer("size", torch.tensor([*size, 0, 0, *size]), persistent=False)
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
@@ -57,9 +59,9 @@ class Pretrained(Denoiser):
         return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
 
     def _predict(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> Tensor:
-        k = (t * self.table.steps - 1).clamp_min(0).to(x_t.device, torch.float32)
-        told = self._told(x_t, cond)
-        output: Tensor = self.network(x_t.to(self.network.dtype), k, **told, return_dict=False)[0]
+        k = (t * self.table.steps - 1).clamp_min(0)
+        k = (k.round() if self.whole else k).to(x_t.device, torch.float32)
+        output: Tensor = self.network(x_t.to(self.network.dtype), k, **self._told(x_t, cond), return_dict=False)[0]
         return output[:, : x_t.shape[1]].to(x_t)  # a network that learned variances gives them after the prediction
 
     def _told(self, x_t: Tensor, cond: Cond | None) -> dict[str, Any]:

@@ -1,4 +1,15 @@
-"""What diffusers keeps in `scheduler_config.json`, in our words: a table, a grid on it, a sampler, what is predicted."""
+"""What diffusers keeps in `scheduler_config.json`, in our words: a table, a grid on it, a sampler, what is predicted.
+
+So our samplers make what diffusers makes of the folder. They differ where a class of diffusers differs from its paper:
+
+- DDIM that clips x0 goes on with the eps from before it was clipped; ours follows the clipped one, as diffusers does under
+  `use_clipped_model_output`. Trailing steps that do not divide the table step beside their own grid.
+- Euler starts from noise alone, not noise and data, unless the spacing is leading; and stops between the table's steps where
+  those of linspace are no whole numbers.
+- DPM-Solver++ of second order takes a last step of first order where there are fewer than 15 and the last level is noisy;
+  on an exponential grid it tells the network steps cut to whole numbers.
+- PNDM repeats its second evaluation. DDPM with variances "fixed_large" adds more noise than the posterior has.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,8 +31,12 @@ SAMPLERS: dict[str, Section] = {
     "UniPCMultistepScheduler": {"name": "unipc"},
 }
 """The sampler that each class of theirs is. PNDM's multistep, with its repeated second evaluation left out, is iPNDM."""
-SKIPPING = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
-"""Those that lay a step more than was asked for and leave out the last; see `TableGrid`."""
+MULTISTEP = ("DPMSolverMultistepScheduler", "UniPCMultistepScheduler")
+"""Those that lay a step more than was asked for and leave out the last, see `TableGrid`; and that tell the network the
+nearest step of the table where a Karras grid stops between two.
+"""
+OWN = ("thresholding", "use_beta_sigmas", "use_flow_sigmas", "use_lu_lambdas")
+"""Settings that have nothing here that is like them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +45,14 @@ class Published:
 
     Attributes:
         clip: the range that x0 is held within at every step, None for any.
+        whole: whether the network is told whole steps of the table only.
         sampling: `sampler` and `grid`, as a model's configuration has them.
     """
 
     table: Table
     prediction: Prediction
     clip: float | None
+    whole: bool
     sampling: Section
 
     @classmethod
@@ -55,7 +72,8 @@ class Published:
             table=Table(alphas_cumprod=tuple(peer.alphas_cumprod.double().tolist())),  # to the last bit of its float32
             prediction=PREDICTIONS[kind],
             clip=config.get("clip_sample_range", 1.0) if config.get("clip_sample") else None,
-            sampling={"sampler": _sampler(name, config), "grid": _grid(name, config)},
+            whole=name in MULTISTEP and bool(config.get("use_karras_sigmas")),
+            sampling={"sampler": _sampler(name, config), "grid": _grid(peer)},
         )
 
 
@@ -74,13 +92,18 @@ def _sampler(name: str, config: Any) -> Section:
     return section
 
 
-def _grid(name: str, config: Any) -> Section:
+def _grid(peer: Any) -> Section:
     """Where the steps lie, and whether the last one goes down to clean data."""
+    config, levels = peer.config, peer.alphas_cumprod.double()
+    for setting, name in (("use_karras_sigmas", "karras"), ("use_exponential_sigmas", "log_snr")):
+        if config.get(setting):
+            low, high = ((1 - levels[end]) / levels[end] for end in (0, -1))
+            return {"name": name, "sigma_min": float(low.sqrt()), "sigma_max": float(high.sqrt())}
     spacing = config.get("timestep_spacing", "leading")
     return {
         "name": "table",
         "spacing": spacing,
         "offset": config.get("steps_offset", 0) if spacing == "leading" else 0,
         "to_data": bool(config.get("set_alpha_to_one", config.get("final_sigmas_type", "zero") == "zero")),
-        "skip_last": name in SKIPPING and spacing != "trailing",
+        "skip_last": type(peer).__name__ in MULTISTEP and spacing != "trailing",
     }
