@@ -22,6 +22,7 @@ from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Keyed
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.model.assemble import assemble_sampler
+from pellucid.model.start import Start
 from pellucid.processes.process import Process
 from pellucid.samplers.sampler import Callback, Progress
 from tiny_pipelines import STABLE, latent_diffusion, stable_diffusion, stable_diffusion_xl, unconditional
@@ -187,6 +188,16 @@ def test_image_to_image(name: str, strength: float, tmp_path: Path, monkeypatch:
     first = STEPS - int(STEPS * strength)
     ours = case.run(first, case.process.corrupt(case.z, case.times[first], case.noise))
     assert_same(ours, case.theirs(monkeypatch, strength=strength))
+
+
+def test_image_to_image_from_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same with all that is ours: `Start` on a picture, through the codec and back."""
+    case = Edit("ddim", tmp_path, "StableDiffusionImg2ImgPipeline")
+    x0 = 2 * torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(2)) - 1
+    case.z, case.noise = case.model.codec.encode(x0), Keyed(0, [0, 1]).normal("prior", 0, (4, 8, 8)).float()
+    start = Start(x0=x0, strength=0.5)
+    ours = case.model.sample(2, prompt=PROMPTS, guidance=7.5, steps=STEPS, start=start).data
+    assert_same(ours, case.model.codec.decode(case.theirs(monkeypatch, strength=0.5)))
 
 
 @pytest.mark.parametrize("name", EDITED)

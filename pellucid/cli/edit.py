@@ -86,11 +86,11 @@ def edit(
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counted, counting, duration
     from pellucid.conditioners.prompt import expand
+    from pellucid.interop.load import load
     from pellucid.model.edit import edit
-    from pellucid.model.model import Model
 
     screen = console(quiet)
-    loaded = Model.load(model, choose_device(device))
+    loaded = load(model, choose_device(device))
     check_guidance(loaded, guidance, None)
     chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
     notes: list[str] = []

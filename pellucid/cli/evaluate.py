@@ -55,13 +55,13 @@ def evaluate(
     """
     from pellucid.cli.console import console, counting
     from pellucid.evaluation.evaluate import evaluate as measure
-    from pellucid.model.model import Model
+    from pellucid.interop.load import load
     from pellucid.training.measure import record, run_data
 
     screen = console(quiet)
     if out is not None and out.exists() and not out.is_dir():
         raise UserError(f"Cannot write '{out}': it is a file, expected a folder")
-    loaded, is_run = Model.load(model, choose_device(device)), (model / "log.jsonl").is_file()
+    loaded, is_run = load(model, choose_device(device)), (model / "log.jsonl").is_file()
     if data is None and not is_run:
         raise ConfigError(f"'{model}' is no run that knows its data: give --data PATH")
     check_guidance(loaded, guidance, against)

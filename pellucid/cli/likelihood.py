@@ -36,10 +36,10 @@ def likelihood(
     from pellucid.cli.console import console, counted, duration
     from pellucid.core.errors import UserError
     from pellucid.evaluation.bits import measure_bits
-    from pellucid.model.model import Model
+    from pellucid.interop.load import load
 
     screen = console(quiet)
-    loaded = Model.load(model, choose_device(device))
+    loaded = load(model, choose_device(device))
     with screen.status("measuring"):
         found = measure_bits(loaded, data, n=n, method=method, steps=steps, seed=seed or 0)
     if not isfinite(found.mean):
