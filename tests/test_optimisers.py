@@ -48,7 +48,7 @@ def gradients(step: int) -> Iterator[Array]:
 def trained(section: dict[str, Any]) -> list[Array]:
     """The parameters after ten steps of ours."""
     parameters = [nn.Parameter(torch.from_numpy(numbers("start", index, shape))) for index, shape in enumerate(SHAPES)]
-    optimiser = build(optimisers, section, parameters=parameters)
+    optimiser = build(optimisers, section, trained=nn.ParameterList(parameters))
     for step in range(1, STEPS + 1):
         for parameter, gradient in zip(parameters, gradients(step), strict=True):
             parameter.grad = torch.from_numpy(np.asarray(gradient))
@@ -165,15 +165,25 @@ def test_muons_update_has_the_size_of_adams() -> None:
     for index, shape in enumerate(((32, 32), (64, 16), (16, 64), (8, 4, 3, 3))):
         weight = nn.Parameter(torch.zeros(shape, dtype=torch.float64))
         weight.grad = torch.from_numpy(numbers("gradient", index, shape))
-        build(optimisers, {"name": "muon", "learning_rate": 1.0}, parameters=[weight]).step()
+        build(optimisers, {"name": "muon", "learning_rate": 1.0}, trained=nn.ParameterList([weight])).step()
         assert 0.7 * 0.2 < float(weight.detach().square().mean().sqrt()) < 1.2 * 0.2
+
+
+@pytest.mark.parametrize("table", [nn.Embedding(5, 3), nn.EmbeddingBag(5, 3)])
+def test_muon_leaves_tables_to_adam(table: nn.Module) -> None:
+    """A row that a step does not use stays where it is, and the others move by Adam's step."""
+    table.weight.data.zero_()
+    table.weight.grad = torch.zeros(5, 3)
+    table.weight.grad[1:3] = torch.tensor([[1e-3, -2.0, 5.0], [-7.0, 1e4, 1.0]])
+    build(optimisers, {"name": "muon", "learning_rate": 0.1}, trained=nn.Sequential(table)).step()
+    torch.testing.assert_close(table.weight.detach(), -0.1 * table.weight.grad.sign())
 
 
 def test_muon_survives_a_zero_gradient() -> None:
     """Gates are zero at the start, so gradients are: no NaN comes of it."""
     weight = nn.Parameter(torch.ones(4, 4))
     weight.grad = torch.zeros(4, 4)
-    build(optimisers, {"name": "muon"}, parameters=[weight]).step()
+    build(optimisers, {"name": "muon"}, trained=nn.ParameterList([weight])).step()
     assert torch.equal(weight.detach(), torch.ones(4, 4))
 
 
@@ -192,20 +202,20 @@ def test_parameters_without_a_gradient_stay(name: str) -> None:
     """What the loss does not reach is neither moved nor decayed."""
     still, moved = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
     moved.grad = torch.ones(2, 2)
-    build(optimisers, {"name": name}, parameters=[still, moved]).step()
+    build(optimisers, {"name": name}, trained=nn.ParameterList([still, moved])).step()
     assert torch.equal(still.detach(), torch.ones(2, 2))
     assert not torch.equal(moved.detach(), torch.ones(2, 2))
 
 
 def test_unknown_names_and_settings_are_refused() -> None:
     """The message names the nearest name, the nearest setting and the allowed type."""
-    weight = [nn.Parameter(torch.ones(2))]
+    weight = nn.ParameterList([torch.ones(2)])
     with pytest.raises(ConfigError, match=r"Unknown optimiser 'adamv'.*did you mean 'adamw?'\?.*muon, rmsprop"):
-        build(optimisers, {"name": "adamv"}, parameters=weight)
+        build(optimisers, {"name": "adamv"}, trained=weight)
     with pytest.raises(ConfigError, match=r"Unknown setting 'lerning_rate' of optimiser\.adamw: .*'learning_rate'"):
-        build(optimisers, {"name": "adamw", "lerning_rate": 1}, parameters=weight)
+        build(optimisers, {"name": "adamw", "lerning_rate": 1}, trained=weight)
     with pytest.raises(ConfigError, match=r"optimiser\.muon\.iterations.*got 'many'"):
-        build(optimisers, {"name": "muon", "iterations": "many"}, parameters=weight)
+        build(optimisers, {"name": "muon", "iterations": "many"}, trained=weight)
 
 
 # ---------------------------------------------------------------------------------------------- in a run of training

@@ -25,12 +25,12 @@ from pellucid.model.model import Model
 from pellucid.networks import networks
 from pellucid.networks.initialise import initialise
 from pellucid.networks.network import Network
-from pellucid.training import optimisers
 from pellucid.training.batches import Batches
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import RunConfig, apply_settings, load_recipe, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
+from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.state import TrainingState, checkpoints
@@ -134,7 +134,7 @@ def _state(config: RunConfig, model: Model) -> TrainingState:
     """As `pellucid.training.loop.run` begins."""
     denoiser: Any = model.denoiser
     loss = DenoisingLoss(denoiser=denoiser, weighting=build(weightings, config.loss.weighting))
-    optimiser = build(optimisers, config.optimiser, parameters=list(loss.parameters()))
+    optimiser = build_optimiser(config.optimiser, loss)
     plan = Plan(batch=config.training.batch, samples=config.training.samples)
     return TrainingState(loss, optimiser, averages(denoiser.state_dict(), config.training.ema), plan)
 

@@ -1,6 +1,6 @@
-"""Optimisers, as functions from parameters to torch optimisers."""
+"""Optimisers, as functions from what is trained to torch optimisers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from math import inf, sqrt
 from typing import Any
 
@@ -13,17 +13,17 @@ from pellucid.core.errors import ConfigError
 from pellucid.model.config import Section
 from pellucid.training import optimisers
 
-Parameters = Iterable[nn.Parameter]
+Parameters = list[nn.Parameter]
 
 
-def build_optimiser(section: Section, parameters: Parameters) -> Optimizer:
-    """The optimiser that a section of the configuration describes.
+def build_optimiser(section: Section, trained: nn.Module) -> Optimizer:
+    """The optimiser that a section of the configuration describes, of all parameters in `trained` that ask for a gradient.
 
     Raises:
         ConfigError: a setting out of range.
     """
     try:
-        optimiser: Optimizer = build(optimisers, section, parameters=list(parameters))
+        optimiser: Optimizer = build(optimisers, section, trained=trained)
     except ValueError as error:  # torch checks some settings itself
         raise ConfigError(f"optimiser.{section['name']}: {error}") from None
     rate = optimiser.param_groups[0]["lr"]
@@ -33,7 +33,7 @@ def build_optimiser(section: Section, parameters: Parameters) -> Optimizer:
 
 
 def adamw(
-    parameters: Parameters,
+    trained: nn.Module,
     *,
     learning_rate: float = 1e-3,
     betas: tuple[float, float] = (0.9, 0.99),
@@ -41,25 +41,26 @@ def adamw(
     weight_decay: float = 0.0,
 ) -> Optimizer:
     """AdamW. Loshchilov and Hutter 2019, algorithm 2."""
+    parameters = _parameters(trained)
     return torch.optim.AdamW(parameters, lr=learning_rate, betas=betas, eps=eps, weight_decay=weight_decay, fused=True)
 
 
 def adam(
-    parameters: Parameters, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8
+    trained: nn.Module, *, learning_rate: float = 1e-3, betas: tuple[float, float] = (0.9, 0.99), eps: float = 1e-8
 ) -> Optimizer:
     """Adam. Kingma and Ba 2015, algorithm 1."""
-    return torch.optim.Adam(parameters, lr=learning_rate, betas=betas, eps=eps, fused=True)
+    return torch.optim.Adam(_parameters(trained), lr=learning_rate, betas=betas, eps=eps, fused=True)
 
 
 def rmsprop(
-    parameters: Parameters, *, learning_rate: float = 3e-4, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0
+    trained: nn.Module, *, learning_rate: float = 3e-4, alpha: float = 0.99, eps: float = 1e-8, momentum: float = 0.0
 ) -> Optimizer:
     """RMSprop. Hinton 2012, lecture 6e."""
-    return torch.optim.RMSprop(parameters, lr=learning_rate, alpha=alpha, eps=eps, momentum=momentum, foreach=True)
+    return torch.optim.RMSprop(_parameters(trained), lr=learning_rate, alpha=alpha, eps=eps, momentum=momentum, foreach=True)
 
 
 def muon(
-    parameters: Parameters,
+    trained: nn.Module,
     *,
     learning_rate: float = 5e-3,
     momentum: float = 0.95,
@@ -67,10 +68,14 @@ def muon(
     betas: tuple[float, float] = (0.9, 0.99),
     weight_decay: float = 0.0,
 ) -> Optimizer:
-    """Muon for weights with two axes or more, AdamW for gains, biases and all else, at one learning rate."""
-    parameters = list(parameters)
-    matrices = [p for p in parameters if p.ndim >= 2]
-    rest = [p for p in parameters if p.ndim < 2]
+    """Muon for weights with two axes or more, AdamW for gains, biases and lookup tables, at one learning rate.
+
+    A table is no product's matrix: most of its rows rest in a step, and each is a vector of its own.
+    """
+    tables = [part for part in trained.modules() if isinstance(part, nn.Embedding | nn.EmbeddingBag)]
+    apart = {id(parameter) for table in tables for parameter in table.parameters()}
+    matrices = [p for p in _parameters(trained) if p.ndim >= 2 and id(p) not in apart]
+    rest = [p for p in _parameters(trained) if p.ndim < 2 or id(p) in apart]
     return Muon(matrices, rest, learning_rate, momentum, iterations, betas, weight_decay)
 
 
@@ -84,8 +89,8 @@ class Muon(Optimizer):
 
     def __init__(
         self,
-        matrices: list[nn.Parameter],
-        rest: list[nn.Parameter],
+        matrices: Parameters,
+        rest: Parameters,
         learning_rate: float,
         momentum: float,
         iterations: int,
@@ -109,7 +114,7 @@ class Muon(Optimizer):
                 torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
                 torch._foreach_add_(moved, updates, alpha=-group["lr"])
 
-    def _orthogonal(self, parameters: list[nn.Parameter], group: dict[str, float]) -> list[Tensor]:
+    def _orthogonal(self, parameters: Parameters, group: dict[str, float]) -> list[Tensor]:
         gradients = _gradients(parameters)
         momenta = self._slot(parameters, "momentum")
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
@@ -124,7 +129,7 @@ class Muon(Optimizer):
             updates |= {index: update.reshape(parameters[index].shape) for index, update in zip(indices, found, strict=True)}
         return [updates[index] for index in range(len(parameters))]
 
-    def _adam(self, parameters: list[nn.Parameter], group: dict[str, Any]) -> list[Tensor]:
+    def _adam(self, parameters: Parameters, group: dict[str, Any]) -> list[Tensor]:
         gradients = _gradients(parameters)
         means, squares = self._slot(parameters, "mean"), self._slot(parameters, "square")
         (beta1, beta2), steps = group["betas"], self._count(parameters)
@@ -135,21 +140,25 @@ class Muon(Optimizer):
         unbiased = torch._foreach_div(means, [1 - beta1**step for step in steps])
         return list(torch._foreach_div(unbiased, roots))
 
-    def _slot(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
+    def _slot(self, parameters: Parameters, name: str) -> list[Tensor]:
         """What is remembered under `name` for each parameter, zero at first."""
         for parameter in parameters:
             if name not in self.state[parameter]:
                 self.state[parameter][name] = torch.zeros_like(parameter)
         return [self.state[parameter][name] for parameter in parameters]
 
-    def _count(self, parameters: list[nn.Parameter]) -> list[float]:
+    def _count(self, parameters: Parameters) -> list[float]:
         """Updates of each parameter so far, this one included."""
         for parameter in parameters:
             self.state[parameter]["step"] = self.state[parameter].get("step", torch.zeros(())) + 1
         return [float(self.state[parameter]["step"]) for parameter in parameters]
 
 
-def _gradients(parameters: list[nn.Parameter]) -> list[Tensor]:
+def _parameters(trained: nn.Module) -> Parameters:
+    return [parameter for parameter in trained.parameters() if parameter.requires_grad]
+
+
+def _gradients(parameters: Parameters) -> list[Tensor]:
     return [parameter.grad for parameter in parameters if parameter.grad is not None]
 
 
