@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
@@ -54,6 +55,7 @@ class Caption(Conditioner):
         )
         self.tokens = Linear(features, TOKEN_WIDTH, bias=False)
         self.vector = nn.Linear(TOKEN_WIDTH, width)
+        nn.init.zeros_(self.vector.bias)
         self.register_buffer("vocabulary", torch.zeros(0, dtype=torch.uint8))
 
     def forward(self, value: Tensor) -> Embedded:
@@ -112,14 +114,14 @@ class Caption(Conditioner):
 
     def _encoded(self, caption: Sequence[Part]) -> Tensor:
         """(length, 1 + PIECES)."""
-        rows = torch.full((self.length, 1 + PIECES), -1, dtype=torch.int64)
+        rows = np.full((self.length, 1 + PIECES), -1, dtype=np.int64)
         rows[:, 0] = WEIGHTS
         words = [(word, part.weight) for part in caption for word in split(part.text)]
         for row, (word, weight) in zip(rows, words, strict=False):
             numbers = pieces(word)
             row[0] = round(WEIGHTS * weight)
-            row[1 : 1 + len(numbers)] = torch.tensor(numbers)
-        return rows
+            row[1 : 1 + len(numbers)] = numbers
+        return torch.from_numpy(rows)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """The vocabulary is as long as the file says."""
