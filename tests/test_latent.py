@@ -148,13 +148,14 @@ def test_another_shape_is_refused() -> None:
 
 
 def test_the_loss_is_what_it_says() -> None:
-    """At the start the decoder answers 0, so that both terms are known: the divergence from torch's own."""
+    """At the start the decoder answers 0, so that all terms are known: the divergence from torch's own."""
     codec = made((2, 6, 5)).double()
     x, eps = torch.randn(3, 2, 6, 5, dtype=torch.float64), torch.randn(3, *codec.latent_shape((2, 6, 5)))
     mean, log_variance = codec.posterior(x)
     divergence = kl_divergence(Normal(mean, (log_variance / 2).exp()), Normal(0.0, 1.0)).sum((1, 2, 3)) / 60
-    found = AutoencodingLoss(codec=codec, kl=0.3)(x, eps)
-    torch.testing.assert_close(found.weighted, x.abs().mean((1, 2, 3)) + 0.3 * divergence)
+    down, right = (x[:, :, 1:] - x[:, :, :-1]).abs().mean((1, 2, 3)), (x[..., 1:] - x[..., :-1]).abs().mean((1, 2, 3))
+    found = AutoencodingLoss(codec=codec, kl=0.3, gradient=0.7)(x, eps)
+    torch.testing.assert_close(found.weighted, x.abs().mean((1, 2, 3)) + 0.7 * (down + right) / 2 + 0.3 * divergence)
     torch.testing.assert_close(found.x0_error, (x**2).mean((1, 2, 3)))
 
 
@@ -346,7 +347,8 @@ def test_time_is_shared_between_the_stages() -> None:
     """A third of the minutes for the codec by default; samples are the denoiser's, with a third as many before."""
     def lengths(*settings: str) -> list[tuple[float | None, int | None]]:
         config = apply_settings(RunConfig(), settings)
-        return [(stage(config).minutes, stage(config).samples) for stage in (codec_stage, denoiser_stage)]
+        stages = codec_stage(config), denoiser_stage(config, codec=True, reading=False)
+        return [(stage.minutes, stage.samples) for stage in stages]
 
     (codec, none), (denoiser, _) = lengths("training.minutes=30")
     assert codec == pytest.approx(10, abs=0.2)

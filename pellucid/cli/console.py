@@ -72,6 +72,8 @@ class TrainingDisplay:
             self._begin_stage("codec", model.codec, model.config.codec)
             latents = " x ".join(map(str, model.codec.latent_shape(model.facts.shape)))
             self.tell("latents", f"{latents}, to be diffused once the codec is trained")
+        elif state.loss.trained is not model.denoiser:
+            self._begin_stage("reader", state.loss.trained, model.config.text)
         else:
             if model.codec.learned:
                 self.tell("codec", f"reconstructs training data at {model.card['codec']['psnr']} dB PSNR")
@@ -101,7 +103,7 @@ class TrainingDisplay:
         size = sum(p.numel() for p in trained.parameters())
         self.tell(name, f"{section['name']}, {size / 1e6:.2f}M parameters")
         self.loss, self.last = None, monotonic()
-        self.bar.reset(self.task, description="codec" if name == "codec" else "training", visible=False)
+        self.bar.reset(self.task, description="training" if name == "network" else name, visible=False)
 
     def tell(self, name: str, text: str) -> None:
         """One line about the run."""

@@ -12,6 +12,7 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean
 from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
 from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
+from pellucid.denoisers.sketch import Sketch
 from pellucid.networks.network import Network
 from pellucid.processes.process import Process
 
@@ -26,6 +27,8 @@ class Regression(Denoiser):
         prediction: what F stands for; see `prediction.py`.
         preconditioning: how input and noise level are scaled; see `preconditioning.py`.
         sigma_data: standard deviation of the clean data, for "edm".
+        sketch: what the words of cond["caption"] let expect; the network sees it, divided by sigma_data, in as many channels
+            after those of x_t.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"mean"})
@@ -39,6 +42,7 @@ class Regression(Denoiser):
         prediction: Prediction = "edm",
         preconditioning: Preconditioning = "edm",
         sigma_data: float = 0.5,
+        sketch: Sketch | None = None,
     ) -> None:
         super().__init__(process, conditioners)
         check_prediction(prediction, process.schedule)
@@ -46,6 +50,7 @@ class Regression(Denoiser):
         self.prediction = prediction
         self.preconditioning = preconditioning
         self.sigma_data = sigma_data
+        self.sketch = sketch
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
         t = _times(t, x_t)
@@ -57,24 +62,27 @@ class Regression(Denoiser):
         t = _times(t, x_t)
         c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
         c_noise = noise_level(self.preconditioning, self.process.schedule, t)
-        output: Tensor = self.network(c_in.to(x_t) * x_t, c_noise.to(x_t), *self._embedded(cond, len(x_t)))
+        seen, embedded = c_in.to(x_t) * x_t, self._embedded(cond, len(x_t))
+        if self.sketch is not None:
+            seen = torch.cat([seen, self.sketch(embedded["caption"].vector) / self.sigma_data], dim=1)
+        vectors = [one.vector for one in embedded.values()]
+        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
+        vector = sum(vectors[1:], vectors[0]) if vectors else None
+        output: Tensor = self.network(seen, c_noise.to(x_t), vector, torch.cat(tokens, dim=1) if tokens else None)
         return output
 
     def null(self, cond: Cond) -> Cond:
         return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
 
-    def _embedded(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
-        """Vector and tokens of all conditions together; one that is not asked for is null."""
+    def _embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
+        """What each conditioner says; one that is not asked for is null."""
         for name in cond or {}:
             self.conditioner(name)
-        vectors, tokens = [], []
+        found = {}
         for name in self.conditioners:
             conditioner = self.conditioner(name)
-            found: Embedded = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
-            vectors.append(found.vector)
-            if found.tokens is not None:
-                tokens.append(found.tokens)
-        return sum(vectors[1:], vectors[0]) if vectors else None, torch.cat(tokens, dim=1) if tokens else None
+            found[name] = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
+        return found
 
 
 def _times(t: Tensor, x_t: Tensor) -> Tensor:

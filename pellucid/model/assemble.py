@@ -12,6 +12,7 @@ from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.sketch import Sketch
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
@@ -50,8 +51,10 @@ def assemble_process(config: ModelConfig) -> Process:
 def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
     """The denoiser with a network for the codec's shape and conditioners for labels and captions, where there are any."""
     channels, *space = codec.latent_shape(facts.shape)
+    section = {"sigma_data": facts.std, **config.denoiser}
+    rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
     network: Network = build(
-        networks, config.network, in_channels=channels, out_channels=channels, space=tuple(space),
+        networks, config.network, in_channels=(1 + (rank > 0)) * channels, out_channels=channels, space=tuple(space),
         token_width=TOKEN_WIDTH if facts.captions else 0,
     )  # fmt: skip
     conditions: dict[str, Conditioner] = {}
@@ -59,11 +62,18 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
         conditions["label"] = Label(names=facts.labels, width=network.embedding_width)
     if facts.captions:
         conditions["caption"] = build(conditioners, config.text, width=network.embedding_width)
-    section = {"sigma_data": facts.std, **config.denoiser}
-    denoiser: Denoiser = build(
-        denoisers, section, process=assemble_process(config), network=network, conditioners=conditions
-    )
+    given: dict[str, Any] = {"process": assemble_process(config), "network": network, "conditioners": conditions}
+    if rank:
+        given["sketch"] = Sketch(width=network.embedding_width, shape=(channels, *space), rank=rank)
+    denoiser: Denoiser = build(denoisers, section, **given)
     return denoiser
+
+
+def _rank(value: Any) -> int:
+    """Of the sketch, from its setting; 0 is none."""
+    if type(value) is not int or value < 0:
+        raise ConfigError(f"denoiser.sketch = {value!r}: expected the rank of a sketch of captions, such as 128; 0 is none")
+    return value
 
 
 def assemble_codec(config: ModelConfig, facts: Facts) -> Codec:

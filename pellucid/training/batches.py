@@ -3,7 +3,9 @@
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.codecs.codec import Codec
@@ -69,9 +71,15 @@ class Batches:
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
         return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, t, cond)
 
-    def _clean(self, shown: Showing) -> Tensor:
+    def encoded(self, ids: NDArray[np.int64]) -> Tensor:
+        """What is diffused of samples as they are stored, (B, C, *space)."""
         if self.latents is not None:
-            return torch.from_numpy(self.latents[shown.ids][0]).to(self.device, self.dtype)
+            return torch.from_numpy(self.latents[ids][0]).to(self.device, self.dtype)
+        return self._encoded(self.pack[ids][0])
+
+    def _clean(self, shown: Showing) -> Tensor:
+        return self.encoded(shown.ids) if self.latents is not None else self._encoded(shown.stored(self.augmentation))
+
+    def _encoded(self, stored: NDArray[np.generic]) -> Tensor:
         with torch.no_grad():
-            x = self.modality.decode(shown.stored(self.augmentation)).to(self.device, self.dtype)
-            return self.codec.encode(x)
+            return self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))

@@ -16,7 +16,6 @@ from safetensors import SafetensorError, safe_open
 from pellucid.codecs.kl import KL
 from pellucid.core.config import build
 from pellucid.core.errors import ModelError, UnsupportedError
-from pellucid.core.files import clear_temporaries
 from pellucid.core.items import Item
 from pellucid.core.random import Key
 from pellucid.data.pack import Pack
@@ -31,14 +30,13 @@ from pellucid.training.augmentation import Augmentation
 from pellucid.training.codec_batches import CodecBatches
 from pellucid.training.config import RunConfig
 from pellucid.training.ema import averages
-from pellucid.training.journal import Journal
 from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import STATISTICS, Prepared
+from pellucid.training.stage import train_stage
 from pellucid.training.stages import codec_stage
 from pellucid.training.state import TrainingState, checkpoints
-from pellucid.training.steps import Steps
 
 FORMAT, NAME = "pellucid-codec-1", "codec.safetensors"
 
@@ -83,29 +81,20 @@ def encoded(model: Model, pack: Pack, stage: Path, identity: str) -> Pack:
 def _train(
     config: RunConfig, prepared: Prepared, model: Model, stage: Path, identity: str, observer: Observer | None
 ) -> None:
-    saved = stage / "checkpoints"
-    saved.mkdir(parents=True, exist_ok=True)
-    for place in (stage, saved):
-        clear_temporaries(place)
     state, batches = _assemble(config, prepared, model)
-    for newest in checkpoints(saved)[-1:]:
-        state.restore(newest, identity)
-    journal = Journal(stage, state.seen)
-    try:
+
+    def begin() -> None:
         if observer is not None:
             observer.begin(prepared, model, state)
-        steps = Steps(codec_stage(config), state, batches, saved, identity, journal, observer)
-        steps.run()
-        steps.save()
+
+    def finish() -> dict[str, Any]:
         model.codec.load_state_dict(state.averaged())
         _standardise(model, prepared.pack)
-        card = {
-            "samples_seen": state.seen, "minutes": round(state.plan.elapsed / 60, 2),
-            "psnr": reconstruction(model, prepared.pack),
-        }  # fmt: skip
-        journal.write("end", state.seen, **card)
-    finally:
-        journal.close()
+        return {"psnr": reconstruction(model, prepared.pack)}
+
+    card = train_stage(
+        codec_stage(config), state, batches, stage, identity, begin=begin, finish=finish, observer=observer
+    )
     metadata = {"format": FORMAT, "identity": identity, "card": json.dumps(card)}
     write_tensors(stage / NAME, model.codec.state_dict(), metadata)
 
@@ -120,7 +109,7 @@ def _assemble(config: RunConfig, prepared: Prepared, model: Model) -> tuple[Trai
         initialise(loss.discriminator, Key(config.seed, "init discriminator"))
     loss.to(model.device, model.dtype).train()
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
-    optimiser = build_optimiser(config.optimiser, list(loss.parameters()))
+    optimiser = build_optimiser(config.optimiser, loss)
     state = TrainingState(loss, optimiser, averages(codec.state_dict(), training.ema), plan)
     batches = CodecBatches(
         prepared.pack, prepared.modality, codec.latent_shape(prepared.facts.shape), config.seed, model.device, model.dtype,

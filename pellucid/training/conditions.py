@@ -31,19 +31,19 @@ class Conditions:
         """Of the samples `ids`, whose draws are keyed by them, in one pass over the data."""
         cond, none = {}, draws.uniform("drop condition", epoch, ()) < self.drop
         for name, conditioner in self.conditioners.items():
-            value = self._captions(conditioner, pack, ids, draws, epoch) if name == "caption" else torch.from_numpy(labels)
+            value = self.captions(pack, ids, draws, epoch) if name == "caption" else torch.from_numpy(labels)
             dropped = none | (draws.uniform(f"drop {name}", epoch, ()) < self.drop) if len(self.conditioners) > 1 else none
             each = dropped.reshape(-1, *[1] * (value.ndim - 1))
             cond[name] = torch.where(each, conditioner.null(len(ids)), value)
         return cond
 
-    def _captions(
-        self, conditioner: Conditioner, pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int
+    def captions(
+        self, pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int, purpose: str = "caption"
     ) -> Tensor:
-        """One of the captions of each sample, another in each pass; none says nothing."""
+        """One of the captions of each sample, another in each pass and for each purpose; none says nothing."""
+        conditioner, chosen = self.conditioners["caption"], []
         assert isinstance(conditioner, Caption)
-        chosen = []
-        for sample, place in zip(ids.tolist(), draws.uniform("caption", epoch, ()).tolist(), strict=True):
+        for sample, place in zip(ids.tolist(), draws.uniform(purpose, epoch, ()).tolist(), strict=True):
             captions = pack.captions(sample)
             chosen.append(captions[int(place * len(captions))] if captions else "")
         return conditioner.encode(chosen)

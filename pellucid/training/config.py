@@ -74,6 +74,21 @@ class AutoencodingConfig(BaseModel):
     loss: Section = {"name": "autoencoding"}
 
 
+class ReadingConfig(BaseModel):
+    """How captions are learned to be read, before all else; only with `denoiser.sketch`, which then stands on them.
+
+    `share`: of the minutes; where samples are counted, this stage sees as many as the denoiser, which comes on top.
+    `samples`: as many instead; minutes are then all the denoiser's.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    share: float = Field(0.1, gt=0, lt=1)
+    samples: int | None = Field(None, ge=1)
+    batch: int = Field(256, ge=2)
+    optimiser: Section = {"name": "adamw", "learning_rate": 0.003}
+
+
 class TrainingConfig(BaseModel):
     """How long and in what steps. Lengths count samples seen; with `minutes` the end follows the measured speed.
 
@@ -115,6 +130,7 @@ class RunConfig(ModelConfig):
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
     autoencoding: AutoencodingConfig = AutoencodingConfig()
+    reading: ReadingConfig = ReadingConfig()
     optimiser: Section = Field(default={"name": "muon"})
     training: TrainingConfig = TrainingConfig()
 
@@ -124,6 +140,12 @@ class RunConfig(ModelConfig):
             raise ValueError(f"training.rank = {self.training.rank}: adapters need a model to change: give --from MODEL")
         if self.training.rank and self.training.weak:
             raise ValueError("training.rank and training.weak do not go together: set one of them to 0")
+        return self
+
+    @model_validator(mode="after")
+    def _stages_leave_time(self) -> "RunConfig":
+        if self.autoencoding.share + self.reading.share >= 1:
+            raise ValueError("autoencoding.share and reading.share leave no time to denoise: expected less than 1 together")
         return self
 
     @model_validator(mode="after")

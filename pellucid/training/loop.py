@@ -40,6 +40,7 @@ from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.reading import learn_to_read, reads
 from pellucid.training.stages import denoiser_stage
 from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
@@ -88,6 +89,9 @@ def run(
         learn_codec(config, prepared, model, stage, identity, observer)
         if batches.augmentation == Augmentation():  # else each batch is another one, and encoded as it comes
             batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
+    if reads(model) and not newest:
+        learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
+        state.averages = averages(model.denoiser.state_dict(), config.training.ema)
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
@@ -167,12 +171,14 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
         raise UnsupportedError(f"{name} cannot be trained by regression: set denoiser.name = 'regression'")
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
+    if model.denoiser.sketch is not None:  # the reader has a stage of its own
+        model.denoiser.conditioner("caption").requires_grad_(False)
     loss = DenoisingLoss(denoiser=model.denoiser, weighting=build(weightings, config.loss.weighting))
     initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
-    optimiser = build_optimiser(config.optimiser, [p for p in loss.parameters() if p.requires_grad])
-    training = denoiser_stage(config) if model.codec.learned and "codec" not in model.card else config.training
+    optimiser = build_optimiser(config.optimiser, loss)
+    training = denoiser_stage(config, codec=model.codec.learned and "codec" not in model.card, reading=reads(model))
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
     return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
 
@@ -191,7 +197,7 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
     merge(model.denoiser)
     if state.weak:
         model.add_weak().load_state_dict(state.weak)
-    before = model.card.get("codec", {}).get("minutes", 0.0)
+    before = sum(model.card.get(stage, {}).get("minutes", 0.0) for stage in ("codec", "reading"))
     model.card |= {
         "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
         "minutes": round(before + state.plan.elapsed / 60, 2), "seed": config.seed,
@@ -203,7 +209,8 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
 
 def _identity(config: RunConfig, prepared: Prepared) -> str:
     """A hash of what makes a run what it is: all settings but how long, how often to save, and where the data lies."""
-    unused = {} if assemble_codec(config, prepared.facts).learned else {"autoencoding": True}
+    stages = {"autoencoding": assemble_codec(config, prepared.facts).learned, "reading": bool(config.denoiser.get("sketch"))}
+    unused = {name: True for name, there in stages.items() if not there}
     exclude: Any = {"training": FREE, "data": {"path"}, "sampling": True, **unused}
     values = config.model_dump(mode="json", exclude=exclude)
     return sha256(json.dumps([values, prepared.pack.content], sort_keys=True).encode()).hexdigest()

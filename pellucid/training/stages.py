@@ -1,4 +1,5 @@
-"""A run with a learned codec has two stages: how long each of them is."""
+"""A run whose codec learns, or which sketches captions, has stages before the denoiser's: how long each of them is."""
+
 
 from math import ceil
 
@@ -14,9 +15,20 @@ def codec_stage(config: RunConfig) -> TrainingConfig:
     return training.model_copy(update=changes)
 
 
-def denoiser_stage(config: RunConfig) -> TrainingConfig:
-    """The course of training of the denoiser: what the codec leaves of the minutes, or all samples."""
-    training, own = config.training, config.autoencoding
-    if training.minutes is None or own.samples:
+def reading_stage(config: RunConfig) -> TrainingConfig:
+    """The course of training of the reader of captions, likewise."""
+    training, own = config.training, config.reading
+    minutes = None if training.minutes is None or own.samples else own.share * training.minutes
+    samples = own.samples or training.samples
+    changes = {"batch": own.batch, "micro_batch": None, "minutes": minutes, "samples": samples, "weak": 0.0}
+    return training.model_copy(update=changes)
+
+
+def denoiser_stage(config: RunConfig, *, codec: bool, reading: bool) -> TrainingConfig:
+    """The course of training of the denoiser: what the stages that there are leave of the minutes, or all samples."""
+    training = config.training
+    if training.minutes is None:
         return training
-    return training.model_copy(update={"minutes": (1 - own.share) * training.minutes})
+    stages = (codec, config.autoencoding), (reading, config.reading)
+    taken = sum(own.share for there, own in stages if there and not own.samples)
+    return training.model_copy(update={"minutes": (1 - taken) * training.minutes})

@@ -1,0 +1,115 @@
+"""The stage in which captions are learned to be read, and the sketch is filled with what they were said of.
+
+    RUN/reading/checkpoints, log.jsonl, tensorboard    as of any training
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from pellucid.conditioners.caption import Caption
+from pellucid.data.pack import Pack
+from pellucid.denoisers.regression import Regression
+from pellucid.denoisers.sketch import Sketch
+from pellucid.losses.reading import ReadingLoss
+from pellucid.model.model import Model
+from pellucid.training.batch import Batch
+from pellucid.training.batches import Batches
+from pellucid.training.config import RunConfig
+from pellucid.training.ema import averages
+from pellucid.training.observer import Observer
+from pellucid.training.optimiser import build_optimiser
+from pellucid.training.plan import Plan
+from pellucid.training.prepare import Prepared
+from pellucid.training.showing import Showing
+from pellucid.training.stage import train_stage
+from pellucid.training.stages import reading_stage
+from pellucid.training.state import TrainingState
+
+MOST = 4096
+"""Samples that a sketch knows, spread over the data."""
+CHUNK = 512
+
+
+@dataclass(frozen=True)
+class ReadingBatches:
+    """`batches(start, n)` as of `Batches`: two captions of each sample, as the reader takes them."""
+
+    whole: Batches
+
+    @property
+    def device(self) -> torch.device:
+        return self.whole.device
+
+    def __call__(self, start: int, n: int) -> Batch:
+        pack, captions = self.whole.pack, self.whole.conditions.captions
+        shown = Showing.at(pack, self.whole.seed, start, n)
+        first, second = (
+            torch.cat([captions(pack, shown.ids[here], draws, epoch, purpose) for epoch, here, draws in shown.passes])
+            for purpose in ("caption", "caption again")
+        )
+        return Batch(first, second, shown.ids)
+
+
+def reads(model: Model) -> bool:
+    """Whether the model is to be taught in this stage: it sketches from captions, and has not learned to read them."""
+    return _sketch(model) is not None and "reading" not in model.card
+
+
+def learn_to_read(
+    config: RunConfig, prepared: Prepared, model: Model, batches: Batches, stage: Path, identity: str,
+    observer: Observer | None = None,
+) -> None:  # fmt: skip
+    """Train the model's reader of captions in the folder of its stage, fill its sketch, and enter it in the model's card.
+
+    Raises:
+        UserError, DivergenceError, InterruptedRunError: see `loop.run`.
+    """
+    training, reader, sketch = reading_stage(config), model.conditioners["caption"], _sketch(model)
+    assert isinstance(reader, Caption)
+    assert sketch is not None
+    loss = ReadingLoss(reader=reader).to(model.device, model.dtype).train().requires_grad_(True)
+    plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
+    optimiser = build_optimiser(config.reading.optimiser, loss)
+    state = TrainingState(loss, optimiser, averages(reader.state_dict(), training.ema), plan)
+
+    def begin() -> None:
+        if observer is not None:
+            observer.begin(prepared, model, state)
+
+    def finish() -> dict[str, Any]:
+        reader.load_state_dict(state.averaged())
+        reader.eval().requires_grad_(False).zero_grad(set_to_none=True)  # it would count in the gradient's norm
+        ids = batches.pack.spread(MOST)
+        sketch.fill(reader(reader.null(1)).vector[0], _said(reader, batches.pack, ids), _samples(batches, ids))
+        return {"sketched": len(ids)}
+
+    model.card["reading"] = train_stage(
+        training, state, ReadingBatches(batches), stage, identity, begin=begin, finish=finish, observer=observer
+    )
+
+
+def _sketch(model: Model) -> Sketch | None:
+    return model.denoiser.sketch if isinstance(model.denoiser, Regression) else None
+
+
+def _said(reader: Caption, pack: Pack, ids: NDArray[np.int64]) -> Tensor:
+    """The mean direction of the captions of each sample, (N, width); of those without any, that of no words."""
+    captions = [pack.captions(sample) or ("",) for sample in ids.tolist()]
+    flat = [caption for each in captions for caption in each]
+    with torch.no_grad():
+        vectors = [reader(reader.encode(flat[first : first + CHUNK])).vector for first in range(0, len(flat), CHUNK)]
+    each = torch.split(normalize(torch.cat(vectors), dim=1), [len(some) for some in captions])
+    return torch.stack([directions.mean(0) for directions in each])
+
+
+def _samples(batches: Batches, ids: NDArray[np.int64]) -> Tensor:
+    """What is diffused of these samples, (N, C, *space)."""
+    chunks = [ids[first : first + CHUNK] for first in range(0, len(ids), CHUNK)]
+    return torch.cat([batches.encoded(chunk).cpu() for chunk in chunks])
