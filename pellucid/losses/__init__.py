@@ -20,6 +20,7 @@ times = Registry("times", __name__, {
 losses = Registry("loss", __name__, {
     "denoising": "denoising.DenoisingLoss",
     "autoencoding": "autoencoding.AutoencodingLoss",
+    "reading": "reading.ReadingLoss",
 })
 
 __getattr__, __dir__, __all__ = losses.module_interface()
