@@ -10,6 +10,7 @@ from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_devi
 from pellucid.cli.sample import (
     JOURNEYS,
     PICTURES,
+    Against,
     Batch,
     Grid,
     Guidance,
@@ -53,13 +54,14 @@ def edit(
     strength: Strength = None,
     upscale: Upscale = None,
     denoise: Denoise = None,
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many versions; several make a contact sheet.")] = 1,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many versions, of each alternative.")] = 1,
     label: Label = None,
     prompt: Prompt = None,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
     guidance: Guidance = None,
+    against: Against = None,
     grid: Grid = None,
     journey: Journey = None,
     batch: Batch = 64,
@@ -91,28 +93,30 @@ def edit(
 
     screen = console(quiet)
     loaded = load(model, choose_device(device))
-    check_guidance(loaded, guidance, None)
+    check_guidance(loaded, guidance, against)
+    prompts = expand(prompt) if prompt else [None]
     chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
     notes: list[str] = []
     with counting(screen, "drawing") as tell:
         made = edit(
-            loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise, n=n,
-            tell=notes.append, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
-            guidance=guidance, seed=seed or 0, batch=batch, journey=journey is not None, progress=tell, **chosen,
+            loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise,
+            n=n * len(prompts), tell=notes.append, label=wanted(loaded, label), prompt=prompt and prompts * n,
+            negative=negative, steps=steps, guidance=guidance, against=against, seed=seed or 0, batch=batch,
+            journey=journey is not None, progress=tell, **chosen,
         )  # fmt: skip
     check_numbers(made)
     written = made.save(out)
     height, width = made.data.shape[2:]
     lines = {
         **({"note": "; ".join(notes)} if notes else {}),
-        "done": f"{counted(n, 'picture')} of {width} x {height} in {duration(made.seconds)}, "
+        "done": f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}, "
         f"{counted(made.nfe, 'network call')} each, seed {made.seed}",
-        "picture" if n == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
+        "picture" if len(made) == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
     }
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
-    facts = {"n": n, "width": width, "height": height, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed}
+    facts = {"n": len(made), "width": width, "height": height, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed}
     result(lines, {**facts, "notes": notes, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 
