@@ -111,9 +111,9 @@ def _record(asked: argparse.Namespace) -> None:
 def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield "# Two hundred pictures of a new style"
     yield ""
-    yield "What `--from` is worth: the shipped model of emoji went on with 200 of Microsoft's Fluent emoji in 3D, all weights"
-    yield f"or adapters, and the same parts were trained from nothing, {found['minutes']:g} minutes each on one thread; `as"
-    yield "it is` has not seen the style."
+    yield "What `--from` is worth: the shipped model of emoji went on with 200 of Microsoft's Fluent emoji in 3D, with all"
+    yield f"weights or by adapters, and the same parts were trained from nothing, {found['minutes']:g} minutes each on one"
+    yield "thread; `as it is` has not seen the style."
     yield ""
     yield "| | kernel distance to pictures left out | 95% | real | closeness to the 200 | real |"
     yield "| --- | --- | --- | --- | --- | --- |"

@@ -54,7 +54,7 @@ def edit(
     strength: Strength = None,
     upscale: Upscale = None,
     denoise: Denoise = None,
-    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many versions, of each alternative.")] = 1,
+    n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many, of each alternative.")] = 1,
     label: Label = None,
     prompt: Prompt = None,
     negative: Negative = None,
