@@ -89,7 +89,7 @@ class Image(Modality):
     ) -> list[Path]:
         """A name with a picture's suffix gets a contact sheet, or the picture itself if there is only one; `.npy` gets
         the bytes (B, C, H, W); any other name is a folder for 000000.png, 000001.png, ... and, with labels or captions,
-        metadata.jsonl, from which they can be read again.
+        metadata.jsonl, from which they can be read again. A sheet shows captions where they differ, else labels.
         """
         if not len(samples):
             raise UserError("There are no samples to write.")
@@ -99,7 +99,8 @@ class Image(Modality):
             return [path]
         if is_picture(path):
             pictures = self.encode(samples)
-            _save(as_picture(pictures[0]) if len(pictures) == 1 else sheet(list(pictures), labels=labels or captions), path)
+            told = captions if captions and len(set(captions)) > 1 else labels or captions
+            _save(as_picture(pictures[0]) if len(pictures) == 1 else sheet(list(pictures), labels=told), path)
             return [path]
         written = [path / f"{index:06d}.png" for index in range(len(samples))]
         for sample, file in zip(samples, written, strict=True):
