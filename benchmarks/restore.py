@@ -155,6 +155,7 @@ def _picture(task: Task, given: Bytes, restored: dict[str, Bytes], truth: Bytes)
 
 def _record(asked: argparse.Namespace) -> None:
     found = json.loads((asked.dir / "restored.json").read_text(encoding="utf-8"))
+    found["looked_at"] = asked.looked_at
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     for name in found["tasks"]:
         (asked.out.parent / f"restore-{name}.webp").write_bytes((asked.dir / f"{name}.webp").read_bytes())
@@ -178,6 +179,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield from ("", f"![Rows: given, {', '.join(METHODS)}, truth](restore-{name}.webp)")
     card = found["card"]
     yield ""
+    if found.get("looked_at"):
+        yield from (found["looked_at"], "")
     yield f"- model: {card['samples_seen']:,} samples seen in {card['minutes']:g} minutes, seed {card['seed']}"
     yield "- commands: in the docstring of benchmarks/restore.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}"
@@ -199,6 +202,7 @@ def _arguments() -> argparse.Namespace:
     measuring.add_argument("--batch", type=int, default=25)
     recording = commands.add_parser("record", parents=[places], help="write the record")
     recording.add_argument("--out", type=Path, default=Path("records/restore.md"))
+    recording.add_argument("--looked-at", default="", help="what whoever looked at the pictures saw")
     return parser.parse_args()
 
 
