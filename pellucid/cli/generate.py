@@ -144,25 +144,22 @@ def _notes(model: "Model", prompt: str) -> list[str]:
     """What the user should know of how the prompt is read."""
     from pellucid.conditioners.caption import Caption
     from pellucid.conditioners.prompt import expand
-    from pellucid.interop.clip_text import ClipText
+    from pellucid.conditioners.reader import Reader
 
-    reader = model.conditioners.get("caption")
-    if isinstance(reader, ClipText):
-        left = [f"The folder's {part.replace('_', ' ')} is not run." for part in model.card["left_out"]]
-        count, read = max(map(reader.count, expand(prompt))), reader.length - 2
-        return [*left, f"Only the first {read} of {count} tokens are read."] if count > read else left
-    if not isinstance(reader, Caption):
-        return []
-    unknown: dict[str, None] = {}
-    count = 0
-    for one in expand(prompt):
-        words, all_words = reader.unknown_words(one)
-        unknown |= dict.fromkeys(words)
-        count = max(count, all_words)
-        if len(words) == all_words:
-            return [f"'{one}' has no word that the model knows, so the picture is a guess by the spelling."]
-    told = [f"Not known to the model, so guessed by their spelling: {', '.join(unknown)}."] if unknown else []
-    return [*told, f"Only the first {reader.length} of {count} words are read."] if count > reader.length else told
+    reader, prompts = model.conditioners.get("caption"), expand(prompt)
+    told = [f"The folder's {part.replace('_', ' ')} is not run." for part in model.card.get("left_out", ())]
+    if isinstance(reader, Caption):
+        unknown: dict[str, None] = {}
+        for one in prompts:
+            words, all_words = reader.unknown_words(one)
+            unknown |= dict.fromkeys(words)
+            if len(words) == all_words:
+                return [f"'{one}' has no word that the model knows, so the picture is a guess by the spelling."]
+        told += [f"Not known to the model, so guessed by their spelling: {', '.join(unknown)}."] if unknown else []
+    if isinstance(reader, Reader):
+        count, read = max(map(reader.extent, prompts))
+        told += [f"Only the first {read} of {count} {reader.unit} are read."] if count > read else []
+    return told
 
 
 def _style(model: "Model", style: str | None) -> str | None:

@@ -5,6 +5,7 @@ from pellucid.core.registry import Registry
 conditioners = Registry("conditioner", __name__, {
     "caption": "caption.Caption",
     "label": "label.Label",
+    "pretrained": "pretrained.Pretrained",
 })
 
 __getattr__, __dir__, __all__ = conditioners.module_interface()

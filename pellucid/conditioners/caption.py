@@ -2,16 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm
 
-from pellucid.conditioners.conditioner import TOKEN_WIDTH, Conditioner, Embedded
-from pellucid.conditioners.prompt import Part, checked, parts
-from pellucid.conditioners.words import BUCKETS, PIECES, Word, pieces, split
+from pellucid.conditioners.conditioner import TOKEN_WIDTH, Embedded
+from pellucid.conditioners.prompt import Part, parts
+from pellucid.conditioners.reader import Reader
+from pellucid.conditioners.words import BUCKETS, PIECES, pieces, split
 from pellucid.core.errors import ConfigError
 from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
 from pellucid.networks.linear import Linear
@@ -22,7 +23,7 @@ VOCABULARY = 50_000
 """Words that are remembered as known, the commonest first."""
 
 
-class Caption(Conditioner):
+class Caption(Reader):
     """The words of a caption as tokens, and their mean as the vector.
 
         word   mean of its pieces' vectors (`words.pieces`), so that a misspelt or inflected word is near to the known
@@ -39,6 +40,7 @@ class Caption(Conditioner):
         length: words that are read; what follows is cut off.
     """
 
+    unit: ClassVar[str] = "words"
     vocabulary: Tensor
 
     def __init__(self, *, width: int, features: int = 192, depth: int = 2, length: int = 32) -> None:
@@ -67,20 +69,16 @@ class Caption(Conditioner):
             tokens = nothing + weights.unsqueeze(-1).to(tokens) / WEIGHTS * (tokens - nothing)
         return Embedded(self.vector(tokens.mean(1)), tokens)
 
-    def null(self, count: int) -> Tensor:
-        return self.encode([""]).expand(count, -1, -1)
-
-    def parse(self, value: Any, count: int) -> Tensor:
-        """A prompt or a list of them that is repeated to `count`, with weights as `prompt.parts` has them."""
-        prompts = list(value) if isinstance(value, list | tuple) else [value]
-        if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
-            raise ConfigError(f"The prompt is {value!r}: expected text, or a list of texts")
-        rows = torch.stack([self._encoded(parts(checked(prompt))) for prompt in prompts])
-        return rows[torch.arange(count) % len(prompts)]
-
-    def encode(self, captions: Sequence[str]) -> Tensor:
-        """Captions as `cond` holds them, their parentheses being plain text."""
-        return torch.stack([self._encoded([Part(caption)]) for caption in captions])
+    def row(self, caption: Sequence[Part]) -> Tensor:
+        """(length, 1 + PIECES)."""
+        rows = np.full((self.length, 1 + PIECES), -1, dtype=np.int64)
+        rows[:, 0] = WEIGHTS
+        words = [(word, part.weight) for part in caption for word in split(part.text)]
+        for row, (word, weight) in zip(rows, words, strict=False):
+            numbers = pieces(word)
+            row[0] = round(WEIGHTS * weight)
+            row[1 : 1 + len(numbers)] = numbers
+        return torch.from_numpy(rows)
 
     def learn_words(self, captions: Iterable[str]) -> None:
         """Remember which words there are, beside those known, so that a prompt without any can be told."""
@@ -95,12 +93,11 @@ class Caption(Conditioner):
     def unknown_words(self, prompt: str) -> tuple[list[str], int]:
         """The words of a prompt that training never saw, and how many words there are in all."""
         known = self.known_words()
-        words = [word.text for part in parts(prompt) for word in split(part.text)]
+        words = _words(prompt)
         return [word for word in words if word not in known], len(words)
 
-    def words(self, prompt: str) -> list[Word]:
-        """The words of a prompt, of which `length` are read."""
-        return [word for part in parts(prompt) for word in split(part.text)]
+    def extent(self, prompt: str) -> tuple[int, int]:
+        return len(_words(prompt)), self.length
 
     def _read(self, numbers: Tensor) -> Tensor:
         """(B, length, PIECES) -> tokens."""
@@ -112,20 +109,13 @@ class Caption(Conditioner):
         tokens: Tensor = self.tokens(layer_norm(h, h.shape[-1:]))
         return tokens
 
-    def _encoded(self, caption: Sequence[Part]) -> Tensor:
-        """(length, 1 + PIECES)."""
-        rows = np.full((self.length, 1 + PIECES), -1, dtype=np.int64)
-        rows[:, 0] = WEIGHTS
-        words = [(word, part.weight) for part in caption for word in split(part.text)]
-        for row, (word, weight) in zip(rows, words, strict=False):
-            numbers = pieces(word)
-            row[0] = round(WEIGHTS * weight)
-            row[1 : 1 + len(numbers)] = numbers
-        return torch.from_numpy(rows)
-
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
         """The vocabulary is as long as the file says."""
         found = state_dict.get(f"{prefix}vocabulary")
         if found is not None:
             self.vocabulary = torch.empty_like(found, device=self.vocabulary.device)
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def _words(prompt: str) -> list[str]:
+    return [word.text for part in parts(prompt) for word in split(part.text)]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.conditioners.caption import Caption
+from pellucid.conditioners.reader import Reader
 from pellucid.core.random import Keyed
 from pellucid.core.shapes import mean_per_sample
 from pellucid.data.order import stream
@@ -123,7 +123,7 @@ def _round(
     x0, labels = _latent(model, pack, ids)
     cond = {"label": labels} if labelled else {}
     caption = model.conditioners.get("caption")
-    if isinstance(caption, Caption):
+    if isinstance(caption, Reader):
         cond["caption"] = caption.encode([(*pack.captions(sample), "")[0] for sample in ids.tolist()])
     draws = Keyed(seed, ids)
     noisy, means = [], []

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.conditioners.prompt import Part, checked, parts
-from pellucid.core.errors import ConfigError
+from pellucid.conditioners.conditioner import Embedded
+from pellucid.conditioners.prompt import Part, parts
+from pellucid.conditioners.reader import Reader
 
 
-class ClipText(Conditioner):
+class ClipText(Reader):
     """Tokens (B, length, width) of one encoder or of several side by side; the vector is the last one's summary of the text.
 
     `cond` holds what the encoders made of the text, flat: the tokens, then the vector. So a text is read once, not at each
@@ -24,6 +24,8 @@ class ClipText(Conditioner):
         penultimate: whether tokens are those before the encoder's last layer, as SDXL has them.
         zero_null: whether asking for nothing is zero throughout instead of the empty text.
     """
+
+    unit: ClassVar[str] = "tokens"
 
     def __init__(
         self, tokenizers: Sequence[Any], encoders: Sequence[Any], *, penultimate: bool = False, zero_null: bool = False
@@ -43,30 +45,21 @@ class ClipText(Conditioner):
         """Where the encoders are."""
         return next(self.encoders.parameters()).device
 
-    def count(self, prompt: str) -> int:
-        """Tokens that a prompt has, of which `length - 2` are read."""
+    def extent(self, prompt: str) -> tuple[int, int]:
         found = (self.tokenizers[0](part.text, add_special_tokens=False, verbose=False).input_ids for part in parts(prompt))
-        return sum(map(len, found))
+        return sum(map(len, found)), self.length - 2
 
     def null(self, count: int) -> Tensor:
         return self._nothing.expand(count, -1)
 
-    def parse(self, value: Any, count: int) -> Tensor:
-        """A prompt or a list of them that is repeated to `count`, with weights as `prompt.parts` has them."""
-        prompts = list(value) if isinstance(value, list | tuple) else [value]
-        if not prompts or not all(isinstance(prompt, str) for prompt in prompts):
-            raise ConfigError(f"The prompt is {value!r}: expected text, or a list of texts")
-        read = {prompt: self._read(parts(checked(prompt))) for prompt in dict.fromkeys(prompts)}
-        return torch.stack([read[prompts[at % len(prompts)]] for at in range(count)])
-
     @cached_property
     def _nothing(self) -> Tensor:
         """(1, ...)."""
-        empty = self._read([])[None]
+        empty = self.row([])[None]
         return torch.zeros_like(empty) if self.zero_null else empty
 
     @torch.no_grad()
-    def _read(self, caption: Sequence[Part]) -> Tensor:
+    def row(self, caption: Sequence[Part]) -> Tensor:
         """Tokens and vector, flat."""
         columns, vector = [], torch.zeros(0, device=self.device)
         for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):

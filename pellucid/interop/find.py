@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 from pellucid.core.errors import ModelError
-from pellucid.interop.library import library
-from pellucid.interop.reason import reason
+from pellucid.core.library import library
+from pellucid.core.reason import reason
 from pellucid.model.files import SHIPPED
 
 PREFIX = "hub:"

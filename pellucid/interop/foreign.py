@@ -12,13 +12,13 @@ from torch import Tensor
 
 from pellucid.conditioners.prompt import expand, parts
 from pellucid.core.errors import ModelError, UnsupportedError
+from pellucid.core.library import library
 from pellucid.core.random import Key
+from pellucid.core.reason import reason
 from pellucid.interop.half import half_precision
 from pellucid.interop.layout import INDEX, LIBRARIES, Layout
-from pellucid.interop.library import library
 from pellucid.interop.lora import add_lora
 from pellucid.interop.native import foreign_part
-from pellucid.interop.reason import reason
 from pellucid.modalities.image import Image
 from pellucid.model.samples import Samples
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from pellucid.core.errors import ModelError
-from pellucid.interop.library import library
-from pellucid.interop.reason import reason
+from pellucid.core.library import library
+from pellucid.core.reason import reason
 
 INDEX = "model_index.json"
 LIBRARIES = ("diffusers", "transformers")

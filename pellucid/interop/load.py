@@ -9,13 +9,13 @@ import torch
 from pellucid.codecs.codec import Codec
 from pellucid.codecs.identity import Identity
 from pellucid.core.errors import ModelError, UnsupportedError
+from pellucid.core.library import library
 from pellucid.interop.autoencoder import Autoencoder
 from pellucid.interop.borrowed import Borrowed
 from pellucid.interop.clip_text import ClipText
 from pellucid.interop.find import find
 from pellucid.interop.half import half_precision
 from pellucid.interop.layout import INDEX, PICKLES, Layout, read_json
-from pellucid.interop.library import library
 from pellucid.interop.lora import add_lora
 from pellucid.interop.native import STABLE, foreign_part
 from pellucid.interop.pretrained import Pretrained

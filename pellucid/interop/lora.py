@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pellucid.core.errors import ModelError, UnsupportedError
+from pellucid.core.library import library
+from pellucid.core.reason import reason
 from pellucid.interop.layout import PICKLES
-from pellucid.interop.library import library
-from pellucid.interop.reason import reason
 
 
 def add_lora(pipeline: Any, files: Mapping[Path, float]) -> None:

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from pellucid.conditioners.caption import Caption
+from pellucid.conditioners.reader import Reader
 from pellucid.denoisers.sketch import TEMPERATURE
 from pellucid.losses.loss import Loss, Losses
 
@@ -20,7 +20,7 @@ class ReadingLoss(Loss):
         reader: what is trained.
     """
 
-    def __init__(self, *, reader: Caption) -> None:
+    def __init__(self, *, reader: Reader) -> None:
         super().__init__()
         self.reader = reader
 
@@ -31,7 +31,8 @@ class ReadingLoss(Loss):
     def forward(self, first: Tensor, second: Tensor) -> Losses:
         """Two captions of each sample, (B, ...) as the reader takes them."""
         u, v = (normalize(self.reader(captions).vector, dim=1) for captions in (first, second))
-        same = (first.flatten(1)[:, None] == second.flatten(1)[None]).all(-1).fill_diagonal_(False)
+        _, number = torch.unique(torch.cat([first, second]).flatten(1), dim=0, return_inverse=True)
+        same = (number[: len(first), None] == number[len(first) :]).fill_diagonal_(False)
         scores = (u @ v.T / TEMPERATURE).masked_fill(same.to(u.device), -torch.inf)
         right = torch.arange(len(u), device=u.device)
         both = cross_entropy(scores, right, reduction="none") + cross_entropy(scores.T, right, reduction="none")

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.reader import Reader
 from pellucid.core.random import Draws
 from pellucid.data.pack import Pack
 
@@ -42,7 +42,7 @@ class Conditions:
     ) -> Tensor:
         """One of the captions of each sample, another in each pass and for each purpose; none says nothing."""
         conditioner, chosen = self.conditioners["caption"], []
-        assert isinstance(conditioner, Caption)
+        assert isinstance(conditioner, Reader)
         for sample, place in zip(ids.tolist(), draws.uniform(purpose, epoch, ()).tolist(), strict=True):
             captions = pack.captions(sample)
             chosen.append(captions[int(place * len(captions))] if captions else "")

@@ -134,6 +134,14 @@ class RunConfig(ModelConfig):
     optimiser: Section = Field(default={"name": "muon"})
     training: TrainingConfig = TrainingConfig()
 
+    @field_validator("text")
+    @classmethod
+    def _found_from_anywhere(cls, text: Section) -> Section:
+        """A folder that a reader comes from, by its whole path."""
+        source = text.get("source")
+        here = isinstance(source, str) and Path(source).is_dir()
+        return {**text, "source": str(Path(source).absolute())} if here else text
+
     @model_validator(mode="after")
     def _adapters_change_a_model(self) -> "RunConfig":
         if self.training.rank and not self.training.start:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import normalize
 
-from pellucid.conditioners.caption import Caption
+from pellucid.conditioners.reader import Reader
 from pellucid.data.pack import Pack
 from pellucid.denoisers.regression import Regression
 from pellucid.denoisers.sketch import Sketch
@@ -72,7 +72,7 @@ def learn_to_read(
         UserError, DivergenceError, InterruptedRunError: see `loop.run`.
     """
     training, reader, sketch = reading_stage(config), model.conditioners["caption"], _sketch(model)
-    assert isinstance(reader, Caption)
+    assert isinstance(reader, Reader)
     assert sketch is not None
     loss = ReadingLoss(reader=reader).to(model.device, model.dtype).train().requires_grad_(True)
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
@@ -99,7 +99,7 @@ def _sketch(model: Model) -> Sketch | None:
     return model.denoiser.sketch if isinstance(model.denoiser, Regression) else None
 
 
-def _said(reader: Caption, pack: Pack, ids: NDArray[np.int64]) -> Tensor:
+def _said(reader: Reader, pack: Pack, ids: NDArray[np.int64]) -> Tensor:
     """The mean direction of the captions of each sample, (N, width); of those without any, that of no words."""
     captions = [pack.captions(sample) or ("",) for sample in ids.tolist()]
     flat = [caption for each in captions for caption in each]

@@ -21,7 +21,8 @@ GENTLE = 0.001
 """Learning rate of Muon where a model is changed, a fifth of that at which one is made."""
 START = "start.safetensors"
 LABELS = "denoiser.conditioners.label.table.weight"
-VOCABULARY = "denoiser.conditioners.caption.vocabulary"
+READER = "denoiser.conditioners.caption."
+VOCABULARY = f"{READER}vocabulary"
 
 
 def settings_of(path: Path | str) -> RunConfig:
@@ -52,13 +53,15 @@ def keep_start(config: RunConfig, folder: Path) -> Path | None:
 def start_from(model: Model, path: Path | str, *, rank: int = 0, seed: int = 0) -> int:
     """Give `model` the weights of another, and adapters if `rank` is not 0; returns how many of its tensors start anew.
 
-    Labels of the same name keep their weights. What is new in the model (other labels, captions) starts as it was made, and
-    is trained whole beside adapters. A codec that has learned stays as it is.
+    Labels of the same name keep their weights. What is new in the model (other labels, captions, another reader of captions)
+    starts as it was made, and is trained whole beside adapters. A codec that has learned stays as it is.
 
     Raises:
         ConfigError: the two have nothing in common.
     """
-    _, facts, card, known = read_model(path)
+    config, facts, card, known = read_model(path)
+    if any(config.text.get(key) != model.config.text.get(key) for key in ("name", "source")):  # weights of another reader
+        known = {name: value for name, value in known.items() if not name.startswith(READER)}
     own = {name: value for name, value in model.tensors().items() if name.startswith("denoiser.")}
     anew = set(_anew(own, known))
     if not any(name.startswith("denoiser.network.") for name in own.keys() - anew):
