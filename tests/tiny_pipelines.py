@@ -19,7 +19,7 @@ def stable_diffusion(folder: Path, peer: Any, told_guidance: int | None = None) 
     """A StableDiffusionPipeline with this scheduler; its network may be told the guidance, in so many numbers."""
     torch.manual_seed(0)
     return save(diffusers.StableDiffusionPipeline(
-        vae=_autoencoder(), text_encoder=transformers.CLIPTextModel(_text_config()), tokenizer=_tokenizer(),
+        vae=_autoencoder(), text_encoder=transformers.CLIPTextModel(text_config()), tokenizer=tokenizer(),
         unet=_unet(cross_attention_dim=32, time_cond_proj_dim=told_guidance), scheduler=peer, safety_checker=None,
         feature_extractor=None, requires_safety_checker=False,
     ), folder)  # fmt: skip
@@ -29,9 +29,9 @@ def stable_diffusion_xl(folder: Path, peer: Any) -> Path:
     """A StableDiffusionXLPipeline: two text encoders, the second with a projection; its tokenizer fills up with "!"."""
     torch.manual_seed(1)
     return save(diffusers.StableDiffusionXLPipeline(
-        vae=_autoencoder(), text_encoder=transformers.CLIPTextModel(_text_config()), tokenizer=_tokenizer(),
-        text_encoder_2=transformers.CLIPTextModelWithProjection(_text_config(hidden_act="gelu")),
-        tokenizer_2=_tokenizer(pad_token="!"), scheduler=peer,
+        vae=_autoencoder(), text_encoder=transformers.CLIPTextModel(text_config()), tokenizer=tokenizer(),
+        text_encoder_2=transformers.CLIPTextModelWithProjection(text_config(hidden_act="gelu")),
+        tokenizer_2=tokenizer(pad_token="!"), scheduler=peer,
         unet=_unet(
             cross_attention_dim=64, addition_embed_type="text_time", addition_time_embed_dim=8,
             projection_class_embeddings_input_dim=32 + 6 * 8,
@@ -95,7 +95,8 @@ def _autoencoder() -> Any:
     )  # fmt: skip
 
 
-def _text_config(**settings: Any) -> Any:
+def text_config(**settings: Any) -> Any:
+    """Of a CLIP."""
     return transformers.CLIPTextConfig(
         vocab_size=len(_vocabulary()), hidden_size=32, intermediate_size=37, num_attention_heads=4, num_hidden_layers=3,
         projection_dim=32, bos_token_id=0, eos_token_id=1, pad_token_id=1, **settings,
@@ -108,5 +109,6 @@ def _vocabulary() -> dict[str, int]:
     return {word: number for number, word in enumerate(words)}
 
 
-def _tokenizer(**settings: Any) -> Any:
+def tokenizer(**settings: Any) -> Any:
+    """Of a CLIP, whose words are letters."""
     return transformers.CLIPTokenizer(vocab=_vocabulary(), merges=[], model_max_length=77, **settings)

@@ -144,7 +144,7 @@ def _load(source: str) -> tuple[Any, Any]:
 def _place(source: str) -> str:
     """The folder, which holds all that is needed, or the name on the hub."""
     folder, name = Path(source), source.removeprefix(_PREFIX)
-    if not folder.is_dir():
+    if not source or not folder.is_dir():
         if _NAME.fullmatch(name) and (source != name or not folder.parent.is_dir()):
             return name
         raise ModelError(f"There is no text encoder '{source}': text.source is a folder, or OWNER/NAME on the hub")

@@ -139,7 +139,7 @@ class RunConfig(ModelConfig):
     def _found_from_anywhere(cls, text: Section) -> Section:
         """A folder that a reader comes from, by its whole path."""
         source = text.get("source")
-        here = isinstance(source, str) and Path(source).is_dir()
+        here = isinstance(source, str) and source and Path(source).is_dir()
         return {**text, "source": str(Path(source).absolute())} if here else text
 
     @model_validator(mode="after")
