@@ -139,8 +139,9 @@ class RunConfig(ModelConfig):
     def _found_from_anywhere(cls, text: Section) -> Section:
         """A folder that a reader comes from, by its whole path."""
         source = text.get("source")
-        here = isinstance(source, str) and source and Path(source).is_dir()
-        return {**text, "source": str(Path(source).absolute())} if here else text
+        if isinstance(source, str) and source and Path(source).is_dir():
+            return {**text, "source": str(Path(source).absolute())}
+        return text
 
     @model_validator(mode="after")
     def _adapters_change_a_model(self) -> "RunConfig":
