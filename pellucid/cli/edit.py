@@ -91,26 +91,24 @@ def edit(
     from pellucid.interop.load import load
     from pellucid.model.edit import edit
 
-    screen = console(quiet)
-    loaded = load(model, choose_device(device))
+    screen, loaded = console(quiet), load(model, choose_device(device))
     check_guidance(loaded, guidance, against)
-    prompts = expand(prompt) if prompt else [None]
     chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
-    notes: list[str] = []
+    prompts, notes = expand(prompt) if prompt else [None], list[str]()
     with counting(screen, "drawing") as tell:
         made = edit(
-            loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise,
-            n=n * len(prompts), tell=notes.append, label=wanted(loaded, label), prompt=prompt and prompts * n,
-            negative=negative, steps=steps, guidance=guidance, against=against, seed=seed or 0, batch=batch,
-            journey=journey is not None, progress=tell, **chosen,
+            loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise, progress=tell,
+            n=n * len(prompts), tell=notes.append, label=wanted(loaded, label), prompt=prompt and prompts * n, batch=batch,
+            negative=negative, steps=steps, guidance=guidance, against=against, seed=seed or 0, journey=journey is not None,
+            **chosen,
         )  # fmt: skip
     check_numbers(made)
     written = made.save(out)
     height, width = made.data.shape[2:]
+    done = f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}"
+    done += f", {counted(made.nfe, 'network call')} each, seed {made.seed}"
     lines = {
-        **({"note": "; ".join(notes)} if notes else {}),
-        "done": f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}, "
-        f"{counted(made.nfe, 'network call')} each, seed {made.seed}",
+        **({"note": "; ".join(notes)} if notes else {}), "done": done,
         "picture" if len(made) == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
     }
     if journey is not None:
