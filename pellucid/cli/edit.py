@@ -107,10 +107,9 @@ def edit(
     height, width = made.data.shape[2:]
     done = f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}"
     done += f", {counted(made.nfe, 'network call')} each, seed {made.seed}"
-    lines = {
-        **({"note": "; ".join(notes)} if notes else {}), "done": done,
-        "picture" if len(made) == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}",
-    }
+    place = str(out) if written == [out] else f"{out}{os.sep}"
+    lines = {"note": "; ".join(notes)} if notes else {}
+    lines |= {"done": done, "picture" if len(made) == 1 else "pictures": place}
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
