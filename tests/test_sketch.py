@@ -89,6 +89,9 @@ def test_a_sketch_comes_back_from_its_weights() -> None:
     assert not other(asked).any()
     other.load_state_dict(sketch.state_dict())
     assert torch.equal(other(asked), sketch(asked))
+    other.load_state_dict({name: value.half() for name, value in sketch.state_dict().items()})
+    torch.testing.assert_close(other(asked), sketch(asked), rtol=0, atol=0.05)
+    assert other.keys.dtype == torch.float64
 
 
 def test_captions_of_one_sample_are_drawn_together() -> None:

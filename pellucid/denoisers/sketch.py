@@ -71,7 +71,7 @@ class Sketch(nn.Module):
         """As many samples are known as the file has."""
         for name in ("keys", "coefficients"):
             if (found := state_dict.get(f"{prefix}{name}")) is not None:
-                setattr(self, name, torch.empty_like(found, device=getattr(self, name).device))
+                setattr(self, name, getattr(self, name).new_empty(found.shape))
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
