@@ -3,7 +3,7 @@
     words.py train   --dir DIR [--minutes 10]         the network of retrieval.py, on all emoji but those asked about
     words.py measure MODEL --dir DIR                  a picture for every phrasing; guidance and steps; near-copies
     words.py sheets  MODEL --dir DIR                  the prompts of prompts/, to be looked at
-    words.py record  --dir DIR --out records/words.md
+    words.py record  --dir DIR --out records/words.md --sheet TEXT --combinations TEXT
 
 A picture is right if its concept is among the ten nearest of all in the other style. The ceiling is what real Noto pictures
 of the same emoji reach among real Twemoji ones. Phrasings: prompts/held-out.tsv, 100 emoji in English and in Chinese.
@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from panels import stacked
+from PIL import Image as Pillow
 from resume import machine
 from retrieval import Gallery, Retrieval, concept, directions, pairs, train
 from safetensors.torch import load_file
@@ -129,7 +130,13 @@ def _record(asked: argparse.Namespace) -> None:
     found = json.loads((asked.dir / "measured.json").read_text(encoding="utf-8"))
     asked.out.parent.mkdir(parents=True, exist_ok=True)
     asked.out.with_suffix(".svg").write_text(drawn(found), encoding="utf-8")
-    asked.out.write_text(as_markdown(found, asked.out.with_suffix(".svg").name), encoding="utf-8")
+    text = as_markdown(found, asked.out.with_suffix(".svg").name)
+    for name, seen in (("sheet", asked.sheet), ("combinations", asked.combinations)):
+        picture = asked.out.with_name(f"words-{name}.webp")
+        with Pillow.open(asked.dir / f"{name}-noto.png") as opened:
+            opened.convert("RGB").save(picture, quality=85)
+        text += f"\n## {name.capitalize()}\n\n{seen}\n\n![{name}]({picture.name})\n"
+    asked.out.write_text(text, encoding="utf-8")
 
 
 def drawn(found: dict[str, Any]) -> str:
@@ -195,6 +202,8 @@ def _arguments() -> argparse.Namespace:
     looking.add_argument("--guidance", type=float, default=None)
     recording = commands.add_parser("record", parents=[places], help="write the record")
     recording.add_argument("--out", type=Path, default=Path("records/words.md"))
+    recording.add_argument("--sheet", required=True, help="what whoever looked at the 24 prompts saw")
+    recording.add_argument("--combinations", required=True, help="and at the 50 combinations, counted")
     measuring.add_argument("--seed", type=int, default=0)
     measuring.add_argument("--grid", nargs="+", type=_try, default=[(20, 3.0)], metavar="STEPS:GUIDANCE")
     return parser.parse_args()
