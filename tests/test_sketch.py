@@ -174,7 +174,8 @@ def test_a_run_stopped_in_either_stage_ends_in_the_same_bits(data: Path, tmp_pat
     for watch in watches[:2]:
         with pytest.raises(InterruptedRunError):
             run(config, tmp_path / "parts", resume=watch is not watches[0], observer=watch)
-    run(config, tmp_path / "parts", resume=True, observer=watches[2])
+    model = run(config, tmp_path / "parts", resume=True, observer=watches[2])
+    assert (model.card["reading"]["samples_seen"], model.card["reading"]["sketched"]) == (160, 24)
     assert [watch.begun for watch in watches] == [[("reader", 0)], [("reader", 64), ("denoiser", 0)], [("denoiser", 96)]]
     whole, parts = (load_file(tmp_path / name / "model.safetensors") for name in ("whole", "parts"))
     assert whole.keys() == parts.keys()

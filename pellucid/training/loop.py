@@ -41,6 +41,7 @@ from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.reading import learn_to_read, reads
+from pellucid.training.stage import told
 from pellucid.training.stages import denoiser_stage
 from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
@@ -89,7 +90,9 @@ def run(
         learn_codec(config, prepared, model, stage, identity, observer)
         if batches.augmentation == Augmentation():  # else each batch is another one, and encoded as it comes
             batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
-    if reads(model) and not newest:
+    if reads(model) and newest:
+        model.card["reading"] = told(folder / "reading")
+    elif reads(model):
         learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
         state.averages = averages(model.denoiser.state_dict(), config.training.ema)
     _write_summary(folder, config, prepared, model)

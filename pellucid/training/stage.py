@@ -3,6 +3,7 @@
     STAGE/checkpoints, log.jsonl, tensorboard
 """
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pellucid.core.files import clear_temporaries
 from pellucid.training.batch import BatchSource
 from pellucid.training.config import TrainingConfig
-from pellucid.training.journal import Journal
+from pellucid.training.journal import NAME, Journal
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import StepObserver, Steps
 
@@ -53,3 +54,11 @@ def train_stage(
     finally:
         journal.close()
     return card
+
+
+def told(folder: Path) -> dict[str, Any]:
+    """What the model's card says of a stage that has ended, from its log; nothing where that is gone."""
+    log = folder / NAME
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
+    ends = [event for event in map(json.loads, lines) if event["event"] == "end"]
+    return {name: value for name, value in ends[-1].items() if name not in ("event", "time", "samples")} if ends else {}
