@@ -1,7 +1,8 @@
-"""Captions in any language, read by a small transformer that is trained along: nothing is downloaded."""
+"""Captions in any language, read by a small network that is trained along: nothing is downloaded."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from math import sqrt
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,6 +18,8 @@ from pellucid.core.errors import ConfigError
 from pellucid.networks.attention import FeedForward, SelfAttention, heads_for
 from pellucid.networks.linear import Linear
 
+EMPTY, START = BUCKETS, BUCKETS + 1
+"""Entries beside those of pieces: of no piece, always zero, and the one with which each sum starts."""
 WEIGHTS = 1000
 """A weight of one, in the whole numbers in which `cond` holds it."""
 VOCABULARY = 50_000
@@ -24,19 +27,24 @@ VOCABULARY = 50_000
 
 
 class Caption(Reader):
-    """The words of a caption as tokens, and their mean as the vector.
+    """The words of a caption as a vector, which does not know their order, and as tokens, which do.
 
-        word   mean of its pieces' vectors (`words.pieces`), so that a misspelt or inflected word is near to the known
-        text   `length` words, filled up with a learned nothing -> transformer -> tokens (B, length, TOKEN_WIDTH)
+        word     mean of its pieces' entries (`words.pieces`), so that a misspelt or inflected word is near to the known
+        vector   W sqrt(features) (start + sum of words) + b
+        tokens   `length` words at unit scale, filled up with a learned nothing -> transformer -> (B, length, TOKEN_WIDTH)
 
-    A word of weight w counts as nothing + w (word - nothing), the difference taken between the tokens of the caption and
-    those of no caption. `cond` holds (B, length, 1 + PIECES) whole numbers: weight in thousandths, numbers of the pieces,
-    -1 where there are fewer.
+    Entries start small and grow with what is learned of them, so in the sum a word that training never saw says little:
+    from captions alone this finds phrasings never seen better than a transformer's mean does (LOG.md, 2026-11-25), as
+    sums of words' and their pieces' vectors do elsewhere (Bojanowski et al. 2017, fastText, eq. 3; Wieting et al. 2016).
+
+    A word of weight w counts w times in the sum; its token is nothing + w (word - nothing), the difference taken between
+    the tokens of the caption and those of no caption. `cond` holds (B, length, 1 + PIECES) whole numbers: weight in
+    thousandths, numbers of the pieces, -1 where there are fewer.
 
     Arguments:
         width: of the vector that comes out.
-        features: of the transformer.
-        depth: of the transformer.
+        features: of a word, and of the transformer.
+        depth: of the transformer; 0: each token is its word alone.
         length: words that are read; what follows is cut off.
     """
 
@@ -45,29 +53,39 @@ class Caption(Reader):
 
     def __init__(self, *, width: int, features: int = 192, depth: int = 2, length: int = 32) -> None:
         super().__init__()
-        if min(features, depth, length) < 1 or features % 2:
+        if min(features, depth + 1, length) < 1 or features % 2:
             given = f"features = {features}, depth = {depth}, length = {length}"
-            raise ConfigError(f"{given}: expected 1 or more of each, features even")
+            raise ConfigError(f"{given}: expected 1 or more features, an even number, depth 0 or more, length 1 or more")
         self.length = length
-        self.pieces = nn.EmbeddingBag(BUCKETS + 1, features, mode="mean", padding_idx=BUCKETS)
+        self.pieces = nn.EmbeddingBag(START + 1, features, mode="mean", padding_idx=EMPTY)
+        self.vector = nn.Linear(features, width)
+        nn.init.zeros_(self.vector.bias)
         self.nothing = nn.Parameter(torch.zeros(features))
         heads = heads_for(features)
         self.blocks = nn.ModuleList(
             branch for _ in range(depth) for branch in (SelfAttention(1, features, heads), FeedForward(features))
         )
         self.tokens = Linear(features, TOKEN_WIDTH, bias=False)
-        self.vector = nn.Linear(TOKEN_WIDTH, width)
-        nn.init.zeros_(self.vector.bias)
         self.register_buffer("vocabulary", torch.zeros(0, dtype=torch.uint8))
 
     def forward(self, value: Tensor) -> Embedded:
         value = value.to(self.nothing.device)
-        weights, numbers = value[..., 0], value[..., 1:]
-        tokens = self._read(numbers)
-        if bool((weights != WEIGHTS).any()):
-            nothing = self._read(torch.full_like(numbers[:1], -1))
-            tokens = nothing + weights.unsqueeze(-1).to(tokens) / WEIGHTS * (tokens - nothing)
-        return Embedded(self.vector(tokens.mean(1)), tokens)
+        weights, numbers = (value[..., :1] / WEIGHTS).to(self.nothing), value[..., 1:]
+        words = self._words(numbers)
+        tokens = self._read(words, numbers)
+        if bool((weights != 1).any()):
+            none = torch.full_like(numbers[:1], -1)
+            nothing = self._read(self._words(none), none)
+            tokens = nothing + weights * (tokens - nothing)
+        return Embedded(self._sum(weights, words), tokens)
+
+    def pooled(self, value: Tensor) -> Tensor:
+        value = value.to(self.nothing.device)
+        return self._sum((value[..., :1] / WEIGHTS).to(self.nothing), self._words(value[..., 1:]))
+
+    def settle(self) -> None:
+        for part in (self.pieces, self.vector):
+            part.requires_grad_(False)
 
     def row(self, caption: Sequence[Part]) -> Tensor:
         """(length, 1 + PIECES)."""
@@ -99,11 +117,20 @@ class Caption(Reader):
     def extent(self, prompt: str) -> tuple[int, int]:
         return len(_words(prompt)), self.length
 
-    def _read(self, numbers: Tensor) -> Tensor:
-        """(B, length, PIECES) -> tokens."""
-        there = numbers[..., :1] >= 0
-        bags = self.pieces(torch.where(numbers < 0, BUCKETS, numbers).flatten(0, 1)).unflatten(0, numbers.shape[:2])
-        h = torch.where(there, layer_norm(bags, bags.shape[-1:]), self.nothing.to(bags))
+    def _words(self, numbers: Tensor) -> Tensor:
+        """(B, length, PIECES) -> (B, length, features), zero where there is no word."""
+        words: Tensor = self.pieces(torch.where(numbers < 0, EMPTY, numbers).flatten(0, 1))
+        return words.unflatten(0, numbers.shape[:2])
+
+    def _sum(self, weights: Tensor, words: Tensor) -> Tensor:
+        """(B, length, 1) and (B, length, features) -> the vector."""
+        heard = self.pieces.weight[START] + (weights * words).sum(1)
+        vector: Tensor = self.vector(sqrt(heard.shape[1]) * heard)
+        return vector
+
+    def _read(self, words: Tensor, numbers: Tensor) -> Tensor:
+        """(B, length, features) -> tokens."""
+        h = torch.where(numbers[..., :1] >= 0, layer_norm(words, words.shape[-1:]), self.nothing.to(words))
         for branch in self.blocks:
             h = h + branch(layer_norm(h, h.shape[-1:]))
         tokens: Tensor = self.tokens(layer_norm(h, h.shape[-1:]))

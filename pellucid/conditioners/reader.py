@@ -31,6 +31,15 @@ class Reader(Conditioner):
     def extent(self, prompt: str) -> tuple[int, int]:
         """How many units a prompt has, and how many of a text are read at most."""
 
+    def pooled(self, value: Tensor) -> Tensor:
+        """The vector alone, (B, width)."""
+        vector: Tensor = self(value).vector
+        return vector
+
+    def settle(self) -> None:
+        """Learn nothing more that the vector depends on; a reader whose tokens stand apart may go on learning those."""
+        self.requires_grad_(False)
+
     def encode(self, captions: Sequence[str]) -> Tensor:
         """Captions as `cond` holds them, their parentheses being plain text."""
         return torch.stack([self.row([Part(caption)]) for caption in captions])

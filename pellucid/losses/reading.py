@@ -30,7 +30,7 @@ class ReadingLoss(Loss):
 
     def forward(self, first: Tensor, second: Tensor) -> Losses:
         """Two captions of each sample, (B, ...) as the reader takes them."""
-        u, v = (normalize(self.reader(captions).vector, dim=1) for captions in (first, second))
+        u, v = (normalize(self.reader.pooled(captions), dim=1) for captions in (first, second))
         _, number = torch.unique(torch.cat([first, second]).flatten(1), dim=0, return_inverse=True)
         same = (number[: len(first), None] == number[len(first) :]).fill_diagonal_(False)
         scores = (u @ v.T / TEMPERATURE).masked_fill(same.to(u.device), -torch.inf)

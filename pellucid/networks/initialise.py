@@ -11,13 +11,17 @@ from pellucid.core.random import Key
 
 M = TypeVar("M", bound=nn.Module)
 
+TABLES: dict[type[nn.Module], float] = {nn.Embedding: 1.0, nn.EmbeddingBag: 0.02}
+"""Standard deviation of the entries at the start."""
+
 
 def initialise(module: nn.Module, key: Key) -> None:
     """Set every parameter of `module` from `key` and its name, in place.
 
     Weights get normal values of variance 1 / fan_in, which keep the scale of what passes through (LeCun et al. 1998,
-    Efficient BackProp, eq. 16); embedding tables get unit variance. What is zero at construction stays zero, and what
-    has one axis (gains, biases) keeps its construction value, which our layers never draw at random.
+    Efficient BackProp, eq. 16); embedding tables get unit variance, but those whose entries are pooled start small, so
+    that what training never meets says little. What is zero at construction stays zero, and what has one axis (gains,
+    biases) keeps its construction value, which our layers never draw at random.
 
     The draw's id is a hash of the parameter's name, so a layer's weights do not depend on which others there are.
     """
@@ -26,7 +30,7 @@ def initialise(module: nn.Module, key: Key) -> None:
             if parameter.ndim < 2 or not parameter.any():
                 continue
             identity = int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")
-            scale = 1.0 if isinstance(part, nn.Embedding) else 1 / sqrt(prod(parameter.shape[1:]))
+            scale = TABLES.get(type(part)) or 1 / sqrt(prod(parameter.shape[1:]))
             with torch.no_grad():
                 parameter.copy_(scale * key.normal([identity], parameter.shape)[0])
 

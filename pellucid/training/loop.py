@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from pellucid.conditioners.caption import Caption
+from pellucid.conditioners.reader import Reader
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
@@ -175,7 +176,9 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
     if model.denoiser.sketch is not None:  # the reader has a stage of its own
-        model.denoiser.conditioner("caption").requires_grad_(False)
+        reader = model.denoiser.conditioner("caption")
+        assert isinstance(reader, Reader)
+        reader.settle()
     loss = DenoisingLoss(denoiser=model.denoiser, weighting=build(weightings, config.loss.weighting))
     initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()

@@ -85,9 +85,10 @@ def learn_to_read(
 
     def finish() -> dict[str, Any]:
         reader.load_state_dict(state.averaged())
-        reader.eval().requires_grad_(False).zero_grad(set_to_none=True)  # it would count in the gradient's norm
+        reader.eval().zero_grad(set_to_none=True)  # it would count in the gradient's norm
+        reader.settle()
         ids = batches.pack.spread(MOST)
-        sketch.fill(reader(reader.null(1)).vector[0], _said(reader, batches.pack, ids), _samples(batches, ids))
+        sketch.fill(reader.pooled(reader.null(1))[0], _said(reader, batches.pack, ids), _samples(batches, ids))
         return {"sketched": len(ids)}
 
     model.card["reading"] = train_stage(
@@ -104,7 +105,7 @@ def _said(reader: Reader, pack: Pack, ids: NDArray[np.int64]) -> Tensor:
     captions = [pack.captions(sample) or ("",) for sample in ids.tolist()]
     flat = [caption for each in captions for caption in each]
     with torch.no_grad():
-        vectors = [reader(reader.encode(flat[first : first + CHUNK])).vector for first in range(0, len(flat), CHUNK)]
+        vectors = [reader.pooled(reader.encode(flat[first : first + CHUNK])) for first in range(0, len(flat), CHUNK)]
     each = torch.split(normalize(torch.cat(vectors), dim=1), [len(some) for some in captions])
     return torch.stack([directions.mean(0) for directions in each])
 
