@@ -120,7 +120,7 @@ class Caption(Reader):
     def _words(self, numbers: Tensor) -> Tensor:
         """(B, length, PIECES) -> (B, length, features), zero where there is no word."""
         words: Tensor = self.pieces(torch.where(numbers < 0, EMPTY, numbers).flatten(0, 1))
-        return words.unflatten(0, numbers.shape[:2])
+        return words.reshape(*numbers.shape[:2], -1)
 
     def _sum(self, weights: Tensor, words: Tensor) -> Tensor:
         """(B, length, 1) and (B, length, features) -> the vector."""
