@@ -318,7 +318,8 @@ def test_samplers_of_gaussian_noise_refuse_another_kind(key: str) -> None:
     if key in ("ancestral", "consistency"):
         assert bool(sampler.sample(model, torch.zeros(4, 1).double(), full(6), draws=FastDraws(4)).isfinite().all())
         return
-    with pytest.raises(UnsupportedError, match=f"{type(sampler).__name__} assumes Gaussian noise, but AdditiveChain"):
+    name = type(getattr(sampler, "serial", sampler)).__name__
+    with pytest.raises(UnsupportedError, match=f"{name} assumes Gaussian noise, but AdditiveChain"):
         sampler.sample(model, torch.zeros(4, 1).double(), full(6), draws=FastDraws(4))
 
 

@@ -195,14 +195,13 @@ class Model:
         whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
         times = start.times(whole) if start else whole
         began, ticks = perf_counter(), len(times) - 1
-        total, frames, pieces, nfe = ticks * -(-n // batch), [], [], 0
+        total, frames, pieces, calls = ticks * -(-n // batch), [], [], dict[int, int]()
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
 
             def report(now: Progress, first: int = first) -> None:
-                nonlocal nfe
-                nfe = now.nfe
+                calls[first] = now.nfe * min(batch, n - first)
                 if journey and first == 0:
                     frames.append(self._frame(now.x, now.t))
                 if progress is not None:
@@ -217,8 +216,8 @@ class Model:
             with torch.no_grad():
                 pieces.append(self.codec.decode(x).float().cpu())
         return Samples(
-            data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=nfe,
-            seconds=perf_counter() - began, journey=frames,
+            data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=round(sum(calls.values()) / n), journey=frames,
+            seconds=perf_counter() - began,
             labels=_repeated([self.facts.labels[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
             prompts=_repeated(prompt, n),
         )  # fmt: skip

@@ -14,6 +14,7 @@ samplers = Registry("sampler", __name__, {
     "unipc": "unipc.UniPC",
     "ipndm": "ipndm.IPNDM",
     "consistency": "consistency.Consistency",
+    "picard": "picard.Picard",
 })
 
 grids = Registry("grid", __name__, {
