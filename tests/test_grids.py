@@ -33,8 +33,8 @@ SCHEDULES: dict[str, Schedule] = {
 }
 SPACINGS = ("leading", "trailing", "linspace")
 every_schedule = pytest.mark.parametrize("schedule", [pytest.param(value, id=key) for key, value in SCHEDULES.items()])
-every_grid = pytest.mark.parametrize("name", list(GRIDS))
-every_continuous = pytest.mark.parametrize("name", [name for name in GRIDS if name != "table"])
+every_grid = pytest.mark.parametrize("name", [name for name in GRIDS if name != "listed"])
+every_continuous = pytest.mark.parametrize("name", [name for name in GRIDS if name not in ("table", "listed")])
 
 
 def grid(name: str, schedule: Schedule, steps: int, **settings: Any) -> Tensor:
@@ -245,3 +245,13 @@ def test_an_offset_beyond_the_table_is_refused(steps: int, offset: int) -> None:
         return
     assert bool((t.diff() < 0).all())
     assert [round(float(v) * 1000) - 1 for v in t[:-1]] == [k + offset for k in published(steps, "leading")]
+
+
+def test_times_as_they_are_given() -> None:
+    """For as many steps as there are, over any schedule; they fall from 1."""
+    assert grid("listed", Linear(), 3, at=[1, 0.5, 0.1]).tolist() == [1, 0.5, 0.1, 0]
+    with pytest.raises(UnsupportedError, match="for 3 steps, not for 4"):
+        grid("listed", Linear(), 4, at=[1, 0.5, 0.1])
+    for times in ([], [0.9, 0.5], [1, 0.5, 0.5], [1, 0]):
+        with pytest.raises(ConfigError, match="expected them to fall from 1, all above 0"):
+            grid("listed", Linear(), len(times), at=times)

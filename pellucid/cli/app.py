@@ -17,6 +17,7 @@ from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
+from pellucid.cli.speedup import speedup
 from pellucid.cli.train import train
 from pellucid.core.errors import ConfigError, PellucidError
 
@@ -29,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, evaluate, likelihood, doctor):
+for command in (train, sample, generate, edit, speedup, evaluate, likelihood, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 
@@ -48,6 +49,7 @@ def pellucid(
       pellucid sample runs/photos -n 16 --out sheet.png
       pellucid generate "a smiling cat" -o cat.png
       pellucid edit runs/photos photo.png --mask mask.png --out filled.png
+      pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid evaluate runs/photos
       pellucid likelihood runs/photos HELD_OUT/
       pellucid data show PHOTOS/

@@ -10,7 +10,8 @@ Section = dict[str, Any]
 
 class ModelConfig(BaseModel):
     """One section for each part, by its registry's name. `shift` is a key of any schedule: see `schedules.Shifted`; `text`
-    is the conditioner that reads captions, where there are any.
+    is the conditioner that reads captions, where there are any. `solvers` are what `pellucid speedup` has learned: for a
+    number of steps, the sections `sampler` and `grid` that are taken when no others are asked for.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -23,6 +24,7 @@ class ModelConfig(BaseModel):
     codec: Section = {"name": "identity"}
     text: Section = {"name": "caption"}
     sampling: Section = {}
+    solvers: dict[str, dict[str, Section]] = {}
 
 
 class Facts(BaseModel):

@@ -133,13 +133,19 @@ class Model:
         """Of the weights."""
         return next((p.dtype for p in self.denoiser.parameters()), torch.float32)
 
-    def sampling(self, **settings: Any) -> dict[str, Any]:
-        """The defaults of sampling, from the modality and the model, under `settings` that are not None."""
+    def sampling(self, *, learned: bool = True, **settings: Any) -> dict[str, Any]:
+        """The defaults of sampling, from the modality and the model, under `settings` that are not None.
+
+        Arguments:
+            learned: whether a solver that was learned for as many steps may be used, where no other is asked for.
+        """
         defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0, "against": "null"}
         if not self.denoiser.process.gaussian:
             defaults |= WITHOUT_GAUSSIAN
         given = {key: value for key, value in settings.items() if value is not None}
-        return {**defaults, **self.config.sampling, **given}
+        found = {**defaults, **self.config.sampling, **given}
+        usable = learned and not {"sampler", "grid"} & given.keys()
+        return {**found, **(self.config.solvers.get(str(found["steps"]), {}) if usable else {})}
 
     def sample(
         self,
@@ -185,9 +191,10 @@ class Model:
         """
         _check(n, batch, seed, start, given)
         config = self.sampling(
-            sampler=sampler, steps=steps, guidance=guidance, guidance_interval=guidance_interval, against=against, grid=grid
-        )
-        cond, away = self._condition(n, label=label, caption=prompt), self._away(negative, config["guidance"])
+            learned=start is None and given is None, sampler=sampler, steps=steps, guidance=guidance,
+            guidance_interval=guidance_interval, against=against, grid=grid,
+        )  # fmt: skip
+        cond, away = self.condition(n, label=label, caption=prompt), self._away(negative, config["guidance"])
         if not cond and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
@@ -208,7 +215,7 @@ class Model:
                     progress(first // batch * ticks + now.step, total)
 
             draws = Keyed(seed, list(ids))
-            x = self._first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None)
+            x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
             denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
@@ -234,7 +241,7 @@ class Model:
         prompts = [one for one in expand(prompt) for _ in range(n)]
         return self.sample(len(prompts), prompt=prompts, **settings)
 
-    def _first(self, draws: Keyed, t: Tensor, start: Start | None) -> Tensor:
+    def first(self, draws: Keyed, t: Tensor, start: Start | None = None) -> Tensor:
         """The state at time t that sampling starts from: noise alone, or over data."""
         process = self.denoiser.process
         eps = process.noise(draws, "prior", 0, self.codec.latent_shape(self.facts.shape), t)
@@ -250,7 +257,7 @@ class Model:
         shown: Tensor = self.codec.decode(x[:JOURNEY_SAMPLES] / max(1.0, float(size))).float().cpu()
         return shown
 
-    def _condition(self, n: int, **asked: Any) -> dict[str, Tensor]:
+    def condition(self, n: int, **asked: Any) -> dict[str, Tensor]:
         """`cond` for n samples, of what was asked for by name."""
         cond, conditioners = {}, self.conditioners
         for name, value in asked.items():
@@ -266,7 +273,7 @@ class Model:
         """What a negative prompt asks guidance to lead away from."""
         if negative is not None and float(guidance) == 1:
             raise ConfigError(f"The negative prompt '{negative}' has no effect without guidance: set it above 1, such as 3")
-        return self._condition(1, caption=negative)
+        return self.condition(1, caption=negative)
 
     def _refuse_guidance(self, guidance: float) -> float:
         asking = " or ".join(["a label"] * bool(self.facts.labels) + ["a prompt"] * self.facts.captions)

@@ -15,6 +15,7 @@ samplers = Registry("sampler", __name__, {
     "ipndm": "ipndm.IPNDM",
     "consistency": "consistency.Consistency",
     "picard": "picard.Picard",
+    "learned": "learned.Learned",
 })
 
 grids = Registry("grid", __name__, {
@@ -23,6 +24,7 @@ grids = Registry("grid", __name__, {
     "karras": "grid.Karras",
     "log_snr": "grid.LogSNR",
     "table": "grid.TableGrid",
+    "listed": "grid.Listed",
 })
 
 __getattr__, __dir__, __all__ = samplers.module_interface()

@@ -1,7 +1,9 @@
 """Grids: the times t_0 = 1 > t_1 > ... > t_n = 0 at which a sampler of n steps stops, float64."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -134,6 +136,26 @@ class TableGrid(Grid):
             case "linspace":
                 index = torch.round(torch.linspace(total - 1, 0, steps, dtype=torch.float64))
         return (index + 1).double() / total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed(Grid):
+    """Times as they are given, for as many steps as there are.
+
+    Arguments:
+        at: from 1 down, without the final 0.
+    """
+
+    at: Sequence[float]
+
+    def __post_init__(self) -> None:
+        if not self.at or self.at[0] != 1 or any(not 0 < s < t for t, s in pairwise(self.at)):
+            raise ConfigError(f"times {list(self.at)}: expected them to fall from 1, all above 0")
+
+    def times(self, schedule: Schedule, steps: int) -> Tensor:  # noqa: ARG002
+        if steps != len(self.at):
+            raise UnsupportedError(f"These times are for {len(self.at)} steps, not for {steps}")
+        return torch.tensor(self.at, dtype=torch.float64)
 
 
 def _ratio_limits(schedule: Schedule, low: float, high: float) -> tuple[float, float]:
