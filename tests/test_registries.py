@@ -173,3 +173,10 @@ for package in {PACKAGES!r}:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "pellucid.cli" in PACKAGES
+
+
+def test_the_package_runs_as_a_module() -> None:
+    """For launchers that start one."""
+    done = subprocess.run([sys.executable, "-m", "pellucid", "--version"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"pellucid \d+\.\d+\.\d+\n", done.stdout)
