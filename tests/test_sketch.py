@@ -22,8 +22,9 @@ from pellucid.losses.reading import ReadingLoss
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig, apply_settings
-from pellucid.training.loop import run
-from pellucid.training.prepare import Prepared
+from pellucid.training.loop import assemble, run
+from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.reading import ReadingBatches
 from pellucid.training.stages import codec_stage, denoiser_stage, reading_stage
 from pellucid.training.state import TrainingState
 from pellucid.training.train import train
@@ -120,6 +121,21 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows.append({"file_name": f"{index}.png", "text": [words, *words.split()]})
     (home / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return home
+
+
+def test_scraps_of_other_captions_follow_in_their_share(data: Path, tmp_path: Path) -> None:
+    """Behind the caption, which stays whole; what is at a place does not depend on how batches are cut."""
+    config = apply_settings(RunConfig(), [f"data.path={data}", "training.samples=32", *SETTINGS])
+    batches = assemble(config, prepare(config, tmp_path), "cpu")[2]
+    plain = ReadingBatches(batches)(0, 48).x0
+    for noise, low, high in ((0.0, 0.0, 0.0), (0.5, 0.3, 0.7), (1.0, 1.0, 1.0)):
+        strewn = ReadingBatches(batches, noise)
+        whole = strewn(0, 48).x0
+        assert torch.equal(whole, torch.cat([strewn(0, 30).x0, strewn(30, 18).x0]))
+        own = plain[..., 1:2] >= 0
+        assert torch.equal(torch.where(own, whole, 0), torch.where(own, plain, 0))
+        longer = (whole[..., 1] >= 0).sum(1) > (plain[..., 1] >= 0).sum(1)
+        assert low <= float(longer.double().mean()) <= high
 
 
 @dataclass

@@ -37,13 +37,17 @@ class Conditions:
             cond[name] = torch.where(each, conditioner.null(len(ids)), value)
         return cond
 
-    def captions(
-        self, pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int, purpose: str = "caption"
-    ) -> Tensor:
-        """One of the captions of each sample, another in each pass and for each purpose; none says nothing."""
-        conditioner, chosen = self.conditioners["caption"], []
-        assert isinstance(conditioner, Reader)
-        for sample, place in zip(ids.tolist(), draws.uniform(purpose, epoch, ()).tolist(), strict=True):
-            captions = pack.captions(sample)
-            chosen.append(captions[int(place * len(captions))] if captions else "")
-        return conditioner.encode(chosen)
+    def captions(self, pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int) -> Tensor:
+        """One of the captions of each sample, as the reader takes them."""
+        reader = self.conditioners["caption"]
+        assert isinstance(reader, Reader)
+        return reader.encode(chosen(pack, ids, draws, epoch))
+
+
+def chosen(pack: Pack, ids: NDArray[np.int64], draws: Draws, epoch: int, purpose: str = "caption") -> list[str]:
+    """One of the captions of each sample, another in each pass and for each purpose; none says nothing."""
+    found = []
+    for sample, place in zip(ids.tolist(), draws.uniform(purpose, epoch, ()).tolist(), strict=True):
+        captions = pack.captions(sample)
+        found.append(captions[int(place * len(captions))] if captions else "")
+    return found

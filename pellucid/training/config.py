@@ -79,11 +79,13 @@ class ReadingConfig(BaseModel):
 
     `share`: of the minutes; where samples are counted, this stage sees as many as the denoiser, which comes on top.
     `samples`: as many instead; minutes are then all the denoiser's.
+    `noise`: the share of captions that are followed by a scrap of another while they are learned.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     share: float = Field(0.1, gt=0, lt=1)
+    noise: float = Field(0.3, ge=0, le=1)
     samples: int | None = Field(None, ge=1)
     batch: int = Field(256, ge=2)
     optimiser: Section = {"name": "adamw", "learning_rate": 0.003}

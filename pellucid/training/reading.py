@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from pellucid.conditioners.reader import Reader
+from pellucid.core.random import Draws
 from pellucid.data.pack import Pack
 from pellucid.denoisers.regression import Regression
 from pellucid.denoisers.sketch import Sketch
@@ -21,6 +22,7 @@ from pellucid.losses.reading import ReadingLoss
 from pellucid.model.model import Model
 from pellucid.training.batch import Batch
 from pellucid.training.batches import Batches
+from pellucid.training.conditions import chosen
 from pellucid.training.config import RunConfig
 from pellucid.training.ema import averages
 from pellucid.training.observer import Observer
@@ -39,22 +41,51 @@ CHUNK = 512
 
 @dataclass(frozen=True)
 class ReadingBatches:
-    """`batches(start, n)` as of `Batches`: two captions of each sample, as the reader takes them."""
+    """`batches(start, n)` as of `Batches`: two captions of each sample, as the reader takes them.
+
+    In a share `noise` of them a scrap of any caption follows, so that the reader learns which words to heed.
+    """
 
     whole: Batches
+    noise: float = 0.0
 
     @property
     def device(self) -> torch.device:
         return self.whole.device
 
     def __call__(self, start: int, n: int) -> Batch:
-        pack, captions = self.whole.pack, self.whole.conditions.captions
-        shown = Showing.at(pack, self.whole.seed, start, n)
-        first, second = (
-            torch.cat([captions(pack, shown.ids[here], draws, epoch, purpose) for epoch, here, draws in shown.passes])
-            for purpose in ("caption", "caption again")
-        )
-        return Batch(first, second, shown.ids)
+        shown = Showing.at(self.whole.pack, self.whole.seed, start, n)
+        reader = self.whole.conditions.conditioners["caption"]
+        assert isinstance(reader, Reader)
+
+        def encoded(purpose: str) -> Tensor:
+            texts = (self._texts(shown.ids[here], draws, epoch, purpose) for epoch, here, draws in shown.passes)
+            return reader.encode([text for some in texts for text in some])
+
+        return Batch(encoded("caption"), encoded("caption again"), shown.ids)
+
+    def _texts(self, ids: NDArray[np.int64], draws: Draws, epoch: int, purpose: str) -> list[str]:
+        pack, texts = self.whole.pack, chosen(self.whole.pack, ids, draws, epoch, purpose)
+        if not self.noise:
+            return texts
+        whether, whose, where, size = draws.uniform(f"{purpose} noise", epoch, (4,)).unbind(1)
+        others = chosen(pack, (whose * len(pack)).long().numpy(), draws, epoch, f"{purpose} scrap")
+        noisy = (whether < self.noise).tolist()
+        scraps = (scrap(*one) for one in zip(others, where.tolist(), size.tolist(), strict=True))
+        return [f"{text} {some}" if more else text for text, some, more in zip(texts, scraps, noisy, strict=True)]
+
+
+def scrap(caption: str, where: float, size: float) -> str:
+    """One to three of a caption's words, or of its letters where it has no spaces; `where` and `size` lie in [0, 1).
+
+    >>> scrap("a red hat", 0.9, 0.5), scrap("一只戴帽子的猫", 0.5, 0.5)
+    ('red hat', '帽子')
+    """
+    words = caption.split()
+    units, between = (words, " ") if len(words) > 1 else (list(caption), "")
+    count = 1 + int(3 * size)
+    first = int(where * max(1, len(units) - count + 1))
+    return between.join(units[first : first + count])
 
 
 def reads(model: Model) -> bool:
@@ -91,8 +122,9 @@ def learn_to_read(
         sketch.fill(reader.pooled(reader.null(1))[0], _said(reader, batches.pack, ids), _samples(batches, ids))
         return {"sketched": len(ids)}
 
+    shown = ReadingBatches(batches, config.reading.noise)
     model.card["reading"] = train_stage(
-        training, state, ReadingBatches(batches), stage, identity, begin=begin, finish=finish, observer=observer
+        training, state, shown, stage, identity, begin=begin, finish=finish, observer=observer
     )
 
 
