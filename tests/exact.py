@@ -18,9 +18,18 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.mixture import Mixture
 from pellucid.denoisers.posterior import Mean, Posterior, choose
 from pellucid.processes.additive import AdditiveChain
+from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.process import Process
+from pellucid.schedules.schedule import Schedule
 
 Array = NDArray[np.float64]
+
+
+def mixture(schedule: Schedule) -> Mixture:
+    """The example's mixture along another schedule."""
+    example = Mixture.example()
+    process = Gaussian(schedule=schedule)
+    return Mixture(process, weights=example.weights, means=example.means, covariances=example.covariances)
 
 
 def flow(model: Mixture, y: Array, angles: Sequence[float], *, max_step: float = 0.02) -> list[Array]:

@@ -7,14 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from exact import mixture
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.mixture import Mixture
 from pellucid.denoisers.posterior import Posterior
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
-from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.grid import LogSNR, Uniform
 from pellucid.samplers.picard import Picard
 from pellucid.samplers.sampler import Progress
@@ -46,12 +45,6 @@ def _one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     with torch.inference_mode():
         yield
-
-
-def mixture(schedule: Any) -> Mixture:
-    example = Mixture.example()
-    process = Gaussian(schedule=schedule)
-    return Mixture(process, weights=example.weights, means=example.means, covariances=example.covariances)
 
 
 def both(denoiser: Denoiser, picard: Picard, steps: int, callback: Any = None) -> tuple[Tensor, Tensor]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from draws import FastDraws
-from exact import Array, flow
+from exact import Array, flow, mixture
 from pellucid.core.errors import UnsupportedError
 from pellucid.denoisers.mixture import Mixture
 from pellucid.processes.gaussian import Gaussian
@@ -87,14 +87,6 @@ def _quick() -> Iterator[None]:
 
 
 # The problem and its solution ----------------------------------------------------------------------------------------------
-
-
-@cache
-def mixture(schedule: Schedule) -> Mixture:
-    example = Mixture.example()
-    return Mixture(
-        Gaussian(schedule=schedule), weights=example.weights, means=example.means, covariances=example.covariances
-    )
 
 
 def scalar(value: float) -> Tensor:

@@ -8,14 +8,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from exact import mixture
 from pellucid.cli.app import _run
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key
-from pellucid.denoisers.mixture import Mixture
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
 from pellucid.model.start import Start
-from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.ddim import DDIM
 from pellucid.samplers.dpmpp import DPMSolver
 from pellucid.samplers.grid import LogSNR, Uniform
@@ -32,12 +31,6 @@ from pellucid.training.solver import _learn as learn
 @pytest.fixture(autouse=True)
 def _one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def mixture() -> Mixture:
-    example = Mixture.example()
-    process = Gaussian(schedule=Cosine())
-    return Mixture(process, weights=example.weights, means=example.means, covariances=example.covariances)
 
 
 def noise(count: int) -> torch.Tensor:
@@ -57,7 +50,7 @@ def model() -> Model:
 @pytest.mark.parametrize("sampler", [DDIM(), DPMSolver(order=2), DPMSolver(order=3), IPNDM(history=4)], ids=str)
 def test_known_samplers_are_of_its_form(sampler: Sampler) -> None:
     """Run on symbols they give rows with which it makes the same samples."""
-    denoiser, x = mixture(), noise(5)
+    denoiser, x = mixture(Cosine()), noise(5)
     for grid in (Uniform()(denoiser.process.schedule, 6), LogSNR()(denoiser.process.schedule, 4)):
         rows = as_rows(sampler, denoiser.process, grid)
         assert torch.equal(rows, rows.tril(1))
@@ -71,7 +64,7 @@ def test_known_samplers_are_of_its_form(sampler: Sampler) -> None:
 
 def test_it_comes_nearer_to_the_teacher() -> None:
     """In four steps to less than half the distance of the best that is known, on noise that it has not seen."""
-    denoiser, x = mixture().requires_grad_(False), noise(320)
+    denoiser, x = mixture(Cosine()).requires_grad_(False), noise(320)
     made = Heun().sample(denoiser, x, Uniform()(denoiser.process.schedule, 25))
     known = Pairs(x, {}, made)
     (_, solver), before = begin(denoiser, 4, known[256:])
@@ -123,7 +116,7 @@ def test_another_number_of_steps_is_refused() -> None:
     learned = Learned.example()
     grid = Uniform()(Cosine(), 2)
     with pytest.raises(UnsupportedError, match="learned for 3 steps, not for 2"):
-        learned.sample(mixture(), noise(2), grid)
+        learned.sample(mixture(Cosine()), noise(2), grid)
     with pytest.raises(ConfigError, match=r"steps = 17: expected 2 to 16"):
         learn_solver(model(), 17)
 

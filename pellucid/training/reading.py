@@ -43,7 +43,8 @@ CHUNK = 512
 class ReadingBatches:
     """`batches(start, n)` as of `Batches`: two captions of each sample, as the reader takes them.
 
-    In a share `noise` of them a scrap of any caption follows, so that the reader learns which words to heed.
+    In a share `noise` of those that say something a scrap of any caption follows, so that the reader learns which words to
+    heed.
     """
 
     whole: Batches
@@ -72,7 +73,7 @@ class ReadingBatches:
         others = chosen(pack, (whose * len(pack)).long().numpy(), draws, epoch, f"{purpose} scrap")
         noisy = (whether < self.noise).tolist()
         scraps = (scrap(*one) for one in zip(others, where.tolist(), size.tolist(), strict=True))
-        return [f"{text} {some}" if more else text for text, some, more in zip(texts, scraps, noisy, strict=True)]
+        return [f"{text} {some}" if text and more else text for text, some, more in zip(texts, scraps, noisy, strict=True)]
 
 
 def scrap(caption: str, where: float, size: float) -> str:
