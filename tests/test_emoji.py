@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from random import Random
+from shutil import which
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from PIL import Image as Pillow
 
 from pellucid.core.errors import UserError
 from pellucid.core.items import Item
-from pellucid.known import emoji
+from pellucid.known import emoji_words
 from pellucid.known.emoji import STYLES, Emoji
 from pellucid.known.emoji_captions import CHINESE, COLOURS, ENGLISH, Words, captions, colour_of
 from pellucid.modalities.image import Image
@@ -60,10 +61,15 @@ def test_captions_are_many_and_in_both_languages() -> None:
 
 
 @pytest.fixture
-def packages(tmp_path: Path) -> Path:
-    """The three packages with two emoji, one more that only one of the styles has, and one skin tone."""
+def packages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The packages with two emoji, and one more that only one of the styles has."""
+    monkeypatch.setattr(emoji_words, "simplified", lambda text, _: text.replace("貓", "猫"))
     home = tmp_path / "packages"
-    write(home / "emojibase-data" / "LICENSE", "MIT")
+    for name in ("emojibase-data", "emojilib"):
+        write(home / name / "LICENSE", "MIT")
+    write(home / "emojilib" / "dist" / "emoji-en-US.json", {"🐱": ["cat_face", "whiskers"], "🪐": ["ringed_planet"]})
+    said = {"hexcode": "1F431", "label": "貓：小", "tags": ["寵物，可愛", "x"]}
+    write(home / "emojibase-data" / "zh-hant" / "data.json", [said])
     known = [{"unified": code, "image": f"{code.lower()}.png", "short_names": ["x_y"], "has_img_google": True,
               "has_img_twitter": True} for code in FACTS]  # fmt: skip
     known.append({**known[0], "unified": "1F999", "has_img_twitter": False})
@@ -78,7 +84,7 @@ def packages(tmp_path: Path) -> Path:
     for language, label, tags in (("en", 0, 1), ("zh", 2, 3)):
         entries = [{"hexcode": code, "label": facts[label], "tags": facts[tags]} for code, facts in FACTS.items()]
         write(home / "emojibase-data" / language / "data.json", entries)
-    for name in emoji.NAMES:
+    for name in emoji_words.NAMES:
         write(home / "emojibase-data" / "en" / "shortcodes" / f"{name}.json", {"1F431": ["kitty"], "2764": "heart"})
     return home
 
@@ -97,10 +103,23 @@ def test_packages_become_a_folder(packages: Path, tmp_path: Path) -> None:
     assert cat.data[:, 0, 0].tolist() == [255, 200, 0]
     assert cat.data[:, -1, -1].tolist() == [255, 255, 255]  # laid on white
     assert any("kitty" in caption for caption in cat.captions)
-    assert any("猫" in caption for caption in cat.captions)
+    assert any("whiskers" in caption for caption in cat.captions)  # of emojilib
+    said = " ".join(caption for style in STYLES for caption in found[style, "1F431"].captions)
+    assert all(word in said for word in ("猫脸", "小的猫", "寵物", "可愛")), said
     text = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
     assert all(word in text for word in ("Apache-2.0", "CC-BY 4.0", "Noto", "Twemoji"))
-    assert len(list((tmp_path / "out" / "licences").glob("*/LICENSE"))) == 3
+    assert len(list((tmp_path / "out" / "licences").glob("*/LICENSE"))) == 4
+
+
+@pytest.mark.skipif(which("node") is None, reason="opencc-js runs in Node.js")
+def test_what_is_said_in_taiwan_becomes_simplified(tmp_path: Path) -> None:
+    place = tmp_path / "opencc-js" / "dist" / "esm" / "full.js"
+    write(place.with_name("package.json"), {"type": "module"})
+    write(place, 'export default { Converter: ({ from, to }) => text => text.replaceAll("貓", `猫 ${from} ${to}`) };')
+    assert emoji_words.simplified("貓臉", tmp_path) == "猫 twp cn臉"
+    place.unlink()
+    with pytest.raises(UserError, match=r"opencc-js.*Cannot find module"):
+        emoji_words.simplified("貓", tmp_path)
 
 
 def test_without_npm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,25 +1,26 @@
-"""Emoji of two styles with captions in English and Chinese, from three packages of the npm registry."""
+"""Emoji of two styles with captions in English and Chinese, from packages of the npm registry."""
 
 import json
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
 from random import Random
 from shutil import copyfile
 from tempfile import TemporaryDirectory
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from PIL import Image as Pillow
 
 from pellucid.core.errors import UserError
-from pellucid.known.emoji_captions import Words, captions, colour_of
+from pellucid.known.emoji_captions import captions, colour_of
+from pellucid.known.emoji_words import Vocabulary, plain, read_json
 from pellucid.known.recipe import Progress, Recipe
 
-PACKAGES = ("emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0", "emojibase-data@17.0.0")
+PACKAGES = ("emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0", "emojibase-data@17.0.0", "emojilib@4.0.3")
+"""Whose pictures and words these are."""
+TOOLS = ("opencc-js@1.4.2",)
+"""By which they are made ready."""
 STYLES = {"noto": "google", "twemoji": "twitter"}
 """The style of a picture, which is its label, and the vendor's name in the packages."""
-NAMES = ("emojibase", "joypixels", "github")
-"""Whose short names are captions too."""
 
 
 class Emoji(Recipe):
@@ -34,11 +35,12 @@ class Emoji(Recipe):
     credit: ClassVar[str] = (
         "Noto Emoji, Google LLC; Twemoji, Twitter, Inc. and other contributors (graphics licensed under CC-BY 4.0: "
         "https://creativecommons.org/licenses/by/4.0/); pictures as in emoji-datasource by Cal Henderson, laid on white; "
-        "words from emojibase-data by Miles Johnson and Unicode CLDR, put together into captions here."
+        "words from emojibase-data by Miles Johnson, Unicode CLDR and emojilib by Mu-An Chiou, put together into captions "
+        "here (those of Taiwan in simplified characters, by opencc-js)."
     )
     licence: ClassVar[str] = (
-        "Noto Emoji: Apache-2.0. Twemoji graphics: CC-BY 4.0. emoji-datasource and emojibase-data: MIT, their files in "
-        "licences/. CLDR: Unicode License."
+        "Noto Emoji: Apache-2.0. Twemoji graphics: CC-BY 4.0. emoji-datasource, emojibase-data and emojilib: MIT, their "
+        "files in licences/. CLDR: Unicode License."
     )
 
     def __init__(self, packages: Path | None = None) -> None:
@@ -53,17 +55,14 @@ class Emoji(Recipe):
 
 
 def _write(packages: Path, folder: Path, progress: Progress) -> None:
-    known = [facts for facts in _json(packages / "emoji-datasource-google" / "emoji.json")
+    known = [facts for facts in read_json(packages / "emoji-datasource-google" / "emoji.json")
              if facts["has_img_google"] and facts["has_img_twitter"]]
-    english, chinese = (_by_code(_json(packages / "emojibase-data" / language / "data.json")) for language in ("en", "zh"))
-    names = [_by_name(_json(packages / "emojibase-data" / "en" / "shortcodes" / f"{source}.json")) for source in NAMES]
-    rows = []
+    vocabulary, rows = Vocabulary.read(packages), []
     for style in STYLES:
         (folder / style).mkdir()
     for number, facts in enumerate(known):
-        code = _plain(facts["unified"])
-        others = [name for table in names for name in table.get(code, ())]
-        words = Words.of(english[code], [*others, *facts["short_names"]]), Words.of(chinese[code])
+        code = plain(facts["unified"])
+        words = vocabulary.words(code, facts["short_names"])
         for style, vendor in STYLES.items():
             with Pillow.open(packages / f"emoji-datasource-{vendor}" / "img" / vendor / "64" / facts["image"]) as opened:
                 picture = opened.convert("RGBA")
@@ -82,7 +81,7 @@ def _write(packages: Path, folder: Path, progress: Progress) -> None:
 
 def _download(folder: Path) -> Path:
     """The packages, unpacked, each in a folder of its name; returns where those are."""
-    command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), *PACKAGES]
+    command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), *PACKAGES, *TOOLS]
     try:
         ended = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
@@ -91,20 +90,3 @@ def _download(folder: Path) -> Path:
         told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
         raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
     return folder / "node_modules"
-
-
-def _plain(code: str) -> str:
-    """A code without the selector of the coloured form."""
-    return code.upper().replace("-FE0F", "")
-
-
-def _by_code(entries: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {_plain(entry["hexcode"]): entry for entry in entries}
-
-
-def _by_name(table: Mapping[str, str | list[str]]) -> dict[str, list[str]]:
-    return {_plain(code): [names] if isinstance(names, str) else names for code, names in table.items()}
-
-
-def _json(path: Path) -> Any:
-    return json.loads(path.read_text(encoding="utf-8"))

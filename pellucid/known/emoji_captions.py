@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image as Pillow
 
-ENGLISH, CHINESE = 16, 12
+ENGLISH, CHINESE = 20, 20
 """Captions of each picture, at most."""
 
 COLOURS = {
@@ -45,7 +45,7 @@ class Words:
         """From an entry of emojibase and the short names that others use."""
         label = str(facts["label"]).replace("’", "'")
         return cls(
-            label=_unfolded(label), tags=tuple(map(str, facts.get("tags", ()))),
+            label=unfolded(label), tags=tuple(map(str, facts.get("tags", ()))),
             names=tuple(dict.fromkeys(re.sub(r"[_\W]+", " ", name).strip() for name in names)),
         )
 
@@ -111,18 +111,22 @@ def _some(made: Iterator[str], most: int) -> list[str]:
     return list(found)
 
 
-def _unfolded(label: str) -> str:
+def unfolded(label: str) -> str:
     """A label as it is spoken.
 
-    >>> _unfolded("flag: Peru"), _unfolded("woman: beard"), _unfolded("man walking: facing right")
+    >>> unfolded("flag: Peru"), unfolded("woman: beard"), unfolded("man walking: facing right")
     ('flag of Peru', 'woman with beard', 'man walking facing right')
-    >>> _unfolded("旗: 秘鲁"), _unfolded("男行人: 面向右边")
+    >>> unfolded("旗: 秘鲁"), unfolded("男行人: 面向右边")
     ('秘鲁国旗', '面向右边的男行人')
+    >>> unfolded("keycap: 7"), unfolded("按键: 7")
+    ('keycap 7', '7按键')
     """
     first, _, second = label.partition(": ")
     if not second:
         return label
-    if not second.isascii():  # Chinese
+    if not first.isascii():  # Chinese
+        if second.isascii():
+            return second + first
         return f"{second}国旗" if first == "旗" else f"{second}的{first}"
     between = {"flag": " of "}.get(first, " " if first == "keycap" or second.startswith("facing") else " with ")
     return first + between + second
