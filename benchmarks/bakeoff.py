@@ -16,28 +16,22 @@ from functools import partial
 from pathlib import Path
 from shutil import rmtree
 from statistics import median
-from tempfile import TemporaryDirectory
-from time import perf_counter
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from quality import as_stored, kept, real_features, restore
 
+from pellucid.comparison.speed import time_steps
 from pellucid.evaluation.fashion import FashionFeatures
 from pellucid.evaluation.history import History
 from pellucid.metrics.frechet import Frechet
 from pellucid.model.model import Model
-from pellucid.training.config import RunConfig, apply_settings, settled
-from pellucid.training.journal import Journal
-from pellucid.training.loop import assemble, run
-from pellucid.training.prepare import prepare
+from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.loop import run
 from pellucid.training.state import checkpoints
-from pellucid.training.steps import Steps
 
 TRIES = Path(__file__).with_suffix(".toml")
-ROUNDS, STEPS = 5, 3
-"""Of timing, and steps of each in a round, after one to warm up."""
 GUIDANCE = (1.0, 1.5)
 COMMON = ("training.checkpoint_minutes=60", "training.evaluate=false", "training.log_samples=6400")
 
@@ -56,33 +50,10 @@ def main() -> None:
     if not asked.report:
         common = [f"data.path={asked.data.absolute()}", *COMMON, *tries["base"]]
         configs = {name: apply_settings(RunConfig(), [*common, *own]) for name, own in tries.items()}
-        seconds = kept(asked.dir / "seconds.json", lambda: timed(configs))
+        seconds = kept(asked.dir / "seconds.json", lambda: time_steps(configs))
         for name, config in configs.items():
-            kept(asked.dir / f"{name}.json", partial(trained, name, config, seconds[name], asked))
+            kept(asked.dir / f"{name}.json", partial(trained, name, config, median(seconds[name]), asked))
     print(table(asked.dir, tries))
-
-
-def timed(configs: dict[str, RunConfig]) -> dict[str, float]:
-    """Seconds per sample of each, from steps taken in turn."""
-    times: dict[str, list[float]] = {name: [] for name in configs}
-    with TemporaryDirectory() as folder:
-        steps = {name: started(config, Path(folder)) for name, config in configs.items()}
-        for _ in range(ROUNDS):
-            for name, each in steps.items():
-                each.step()
-                for _ in range(STEPS):
-                    start = perf_counter()
-                    each.step()
-                    times[name].append((perf_counter() - start) / each.config.batch)
-    return {name: median(found) for name, found in times.items()}
-
-
-def started(config: RunConfig, folder: Path) -> Steps:
-    """A run that has not begun, on a pack that all share."""
-    length = config.training.model_copy(update={"samples": 1_000_000})
-    config = settled(config.model_copy(update={"training": length}), "cpu")
-    _, state, batches = assemble(config, prepare(config, folder / "data"))
-    return Steps(config.training, state, batches, folder, "", Journal(folder, 0))
 
 
 def trained(name: str, config: RunConfig, each: float, asked: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,7 @@ FLOORS = (
     {"model"},
     {"interop", "evaluation"},
     {"training"},
+    {"comparison"},
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))

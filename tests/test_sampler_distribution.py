@@ -26,7 +26,7 @@ from pellucid.processes.additive import AdditiveChain
 from pellucid.processes.gaussian import Gaussian
 from pellucid.processes.process import Process
 from pellucid.samplers import samplers
-from pellucid.samplers.ancestral import Ancestral
+from pellucid.samplers.ancestral import Ancestral, PosteriorSampling
 from pellucid.samplers.consistency import Consistency
 from pellucid.samplers.ddim import DDIM
 from pellucid.samplers.dpmpp import DPMSolverSDE
@@ -43,6 +43,7 @@ PROCESSES: dict[str, Process] = {
     "edm": Gaussian(schedule=EDM()),
     "additive": AdditiveChain(schedule=Additive(steps=1200), noise_kind="gaussian"),
 }
+SAMPLING: list[Sampler] = [PosteriorSampling(), Consistency()]
 STOCHASTIC: list[Sampler] = [
     Ancestral(),
     DDIM(eta=0.5),
@@ -120,11 +121,12 @@ def test_bias_shrinks_with_the_declared_weak_order(sampler: Sampler, kind: str) 
     assert float(orders.min()) > sampler.order - 0.2, (orders, variances)
 
 
+@pytest.mark.parametrize("sampler", SAMPLING, ids=name)
 @pytest.mark.parametrize("kind", PROCESSES)
-def test_renoising_exact_samples_has_no_bias(kind: str) -> None:
-    """Consistency sampling with draws from p(x0 | x_t) keeps mean and variance at every number of steps."""
+def test_exact_samples_give_no_bias(kind: str, sampler: Sampler) -> None:
+    """With draws from p(x0 | x_t) mean and variance are kept at every number of steps."""
     for steps in (1, 10, 400):
-        mean, variance = exact_bias(Consistency(), PROCESSES[kind], steps)
+        mean, variance = exact_bias(sampler, PROCESSES[kind], steps)
         assert float(torch.cat([mean, variance]).abs().max()) < 1e-10
 
 
@@ -215,13 +217,14 @@ def test_moments_of_a_mixture(sampler: Sampler, kind: str) -> None:
     assert float((found / error).abs().max()) < 3, found / error
 
 
+@pytest.mark.parametrize("sampler", SAMPLING, ids=name)
 @pytest.mark.parametrize("kind", ["rectified", "additive"])
-def test_consistency_draws_the_mixture_in_few_steps(kind: str) -> None:
+def test_exact_samples_give_the_mixture_in_few_steps(kind: str, sampler: Sampler) -> None:
     """From t = 1 to the data, the moments of the three-component mixture are exact in one step and in four."""
     base = Mixture.example()
     model = Mixture(PROCESSES[kind], weights=base.weights, means=base.means, covariances=base.covariances)
     for steps in (1, 4):
-        found, error = bias(Consistency(), model, torch.linspace(1, 0, steps + 1, dtype=torch.float64))
+        found, error = bias(sampler, model, torch.linspace(1, 0, steps + 1, dtype=torch.float64))
         assert float((found / error).abs().max()) < 3, found / error
 
 
@@ -304,7 +307,7 @@ def test_renoising_a_mean_is_refused() -> None:
     """Every sampler that needs samples of p(x0 | x_t) says so by name when the denoiser has only a mean."""
     model = Pair(PROCESSES["edm"])
     renoising = [samplers[key].example() for key in samplers if samplers[key].needs == "sample"]
-    assert [type(sampler) for sampler in renoising] == [Consistency]
+    assert [type(sampler) for sampler in renoising] == [PosteriorSampling, Consistency]
     for sampler in renoising:
         expected = f"{type(sampler).__name__} needs a sample of .* Pair offers only: mean.*Re-noising a mean is not a sample"
         with pytest.raises(UnsupportedError, match=expected):
@@ -323,7 +326,7 @@ def test_samplers_of_gaussian_noise_refuse_another_kind(key: str) -> None:
         sampler.sample(model, torch.zeros(4, 1).double(), full(6), draws=FastDraws(4))
 
 
-@pytest.mark.parametrize("sampler", [*STOCHASTIC, Consistency()], ids=name)
+@pytest.mark.parametrize("sampler", [*STOCHASTIC, *SAMPLING], ids=name)
 def test_noise_needs_a_source(sampler: Sampler) -> None:
     """A sampler that says it is stochastic asks for `draws`, and does not fall back on a hidden generator."""
     assert sampler.stochastic

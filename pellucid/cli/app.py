@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from pellucid.cli.compare import compare
 from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
 from pellucid.cli.edit import edit
@@ -30,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, speedup, evaluate, likelihood, doctor):
+for command in (train, sample, generate, edit, speedup, evaluate, compare, likelihood, doctor):
     app.command()(command)
 app.add_typer(data, name="data")
 
@@ -51,6 +52,7 @@ def pellucid(
       pellucid edit runs/photos photo.png --mask mask.png --out filled.png
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid evaluate runs/photos
+      pellucid compare PHOTOS/ --minutes 5 --out compared
       pellucid likelihood runs/photos HELD_OUT/
       pellucid data show PHOTOS/
       pellucid doctor

@@ -4,6 +4,8 @@ from pellucid.core.registry import Registry
 
 denoisers = Registry("denoiser", __name__, {
     "regression": "regression.Regression",
+    "variational": "latent.Variational",
+    "adversarial": "latent.Adversarial",
     "mixture": "mixture.Mixture",
     "dataset": "dataset.Dataset",
 })

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
@@ -22,14 +22,21 @@ class Denoiser(nn.Module, ABC):
         process: the corruption that it undoes.
         conditioners: one for each entry of `cond` that a user may ask for, by its name.
         offers: which of "mean", "sample" and "logits" its posteriors have.
+        pictures: how many things of the shape of x0 its network sees side by side, x_t among them.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    pictures: ClassVar[int] = 1
 
     def __init__(self, process: Process, conditioners: Mapping[str, Conditioner] | None = None) -> None:
         super().__init__()
         self.process = process
         self.conditioners = nn.ModuleDict(dict(conditioners or {}))
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        """Settings of sampling that suit it, by default."""
+        return {}
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:

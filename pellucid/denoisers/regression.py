@@ -1,90 +1,21 @@
 """The denoiser that is trained by regression: it knows the mean of the posterior."""
 
-from collections.abc import Mapping
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.core.shapes import expand
-from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.posterior import Mean
-from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
-from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
-from pellucid.denoisers.sketch import Sketch
-from pellucid.networks.network import Network
-from pellucid.processes.process import Process
 
 
-class Regression(Denoiser):
+class Regression(Parametric):
     """D(x_t, t) = c_skip x_t + c_out F(c_in x_t, c_noise, cond), which approximates E[x0 | x_t].
 
-    Arguments:
-        process: the corruption it undoes.
-        network: F.
-        conditioners: one for each entry of `cond`; their vectors are summed, their tokens stand side by side.
-        prediction: what F stands for; see `prediction.py`.
-        preconditioning: how input and noise level are scaled; see `preconditioning.py`.
-        sigma_data: standard deviation of the clean data, for "edm".
-        sketch: what the words of cond["caption"] let expect; the network sees it, divided by sigma_data, in as many channels
-            after those of x_t.
+    Arguments: see `Parametric`.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"mean"})
 
-    def __init__(
-        self,
-        *,
-        process: Process,
-        network: Network,
-        conditioners: Mapping[str, Conditioner] | None = None,
-        prediction: Prediction = "edm",
-        preconditioning: Preconditioning = "edm",
-        sigma_data: float = 0.5,
-        sketch: Sketch | None = None,
-    ) -> None:
-        super().__init__(process, conditioners)
-        check_prediction(prediction, process.schedule)
-        self.network = network
-        self.prediction = prediction
-        self.preconditioning = preconditioning
-        self.sigma_data = sigma_data
-        self.sketch = sketch
-
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
-        t = _times(t, x_t)
-        c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), self.sigma_data)
-        return Mean(c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond))
-
-    def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
-        """F, the network's own prediction; what the loss compares."""
-        t = _times(t, x_t)
-        c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
-        c_noise = noise_level(self.preconditioning, self.process.schedule, t)
-        seen, embedded = c_in.to(x_t) * x_t, self._embedded(cond, len(x_t))
-        if self.sketch is not None:
-            seen = torch.cat([seen, self.sketch(embedded["caption"].vector) / self.sigma_data], dim=1)
-        vectors = [one.vector for one in embedded.values()]
-        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
-        vector = sum(vectors[1:], vectors[0]) if vectors else None
-        output: Tensor = self.network(seen, c_noise.to(x_t), vector, torch.cat(tokens, dim=1) if tokens else None)
-        return output
-
-    def null(self, cond: Cond) -> Cond:
-        return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
-
-    def _embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
-        """What each conditioner says; one that is not asked for is null."""
-        for name in cond or {}:
-            self.conditioner(name)
-        found = {}
-        for name in self.conditioners:
-            conditioner = self.conditioner(name)
-            found[name] = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
-        return found
-
-
-def _times(t: Tensor, x_t: Tensor) -> Tensor:
-    t = torch.as_tensor(t, dtype=torch.float64)
-    return t.expand(len(x_t)) if t.ndim == 0 else t
+        return Mean(self.clean(x_t, t, cond))

@@ -15,10 +15,13 @@ times = Registry("times", __name__, {
     "logit_normal": "time.LogitNormal",
     "mode": "time.Mode",
     "log_normal": "time.LogNormal",
+    "levels": "time.Levels",
 })
 
 losses = Registry("loss", __name__, {
     "denoising": "denoising.DenoisingLoss",
+    "variational": "variational.VariationalLoss",
+    "adversarial": "adversarial.AdversarialLoss",
     "autoencoding": "autoencoding.AutoencodingLoss",
     "reading": "reading.ReadingLoss",
 })

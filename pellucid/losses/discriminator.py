@@ -1,5 +1,7 @@
 """A network that tells real patches from decoded ones."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call
@@ -10,21 +12,24 @@ from pellucid.core.shapes import mean_per_sample
 from pellucid.networks.grid import pad
 
 WIDTHS = (32, 64)
-"""Of its levels, finest first."""
 
 
 class PatchDiscriminator(nn.Module):
-    """How real each patch of 4 positions an axis looks, above 0 or below: (B, C, *space) -> (B, *grid).
+    """How real each patch of 2^levels positions an axis looks, above 0 or below: (B, C, *space) -> (B, *grid).
 
     Isola et al. 2017 (pix2pix), section 3.2.2, with the hinge loss of Lim and Ye 2017.
+
+    Arguments:
+        shape: (C, *space).
+        widths: of its levels, finest first.
     """
 
-    def __init__(self, shape: tuple[int, ...]) -> None:
+    def __init__(self, shape: tuple[int, ...], widths: Sequence[int] = WIDTHS) -> None:
         super().__init__()
         channels, *space = shape
         fold = tuple(2 if n > 1 else 1 for n in space)
-        self.stride = tuple(n ** len(WIDTHS) for n in fold)
-        self.network = Encoder(channels, 1, fold, WIDTHS, blocks=1)
+        self.stride = tuple(n ** len(widths) for n in fold)
+        self.network = Encoder(channels, 1, fold, widths, blocks=1)
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.network(pad(x.movedim(1, -1), self.stride)).squeeze(-1)

@@ -23,6 +23,11 @@ class Loss(nn.Module, ABC):
     def trained(self) -> nn.Module:
         """The part that goes into the model."""
 
+    @property
+    def noises(self) -> dict[str, tuple[int, ...]]:
+        """Standard normal numbers that it needs besides eps: a name and the shape for one sample."""
+        return {}
+
     @abstractmethod
     def forward(self, *batch: Any) -> Losses:
         """Of a batch's tensors (B, ...)."""

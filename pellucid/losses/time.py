@@ -96,3 +96,21 @@ class LogNormal(Times):
 
     def quantile(self, u: Tensor, schedule: Schedule) -> Tensor:
         return schedule.time_at_ratio(torch.exp(self.mean + self.std * torch.from_numpy(normal_quantile(u.numpy()))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Levels(Times):
+    """t = 1/T, 2/T, ..., 1, equally often: the times of a denoiser made for T big steps.
+
+    Arguments:
+        levels: T.
+    """
+
+    levels: int = 4
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("levels", self.levels, 1, 65536, closed=True)
+
+    def quantile(self, u: Tensor, schedule: Schedule) -> Tensor:  # noqa: ARG002
+        return torch.ceil(u * self.levels).clamp_min(1) / self.levels

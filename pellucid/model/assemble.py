@@ -12,6 +12,8 @@ from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.latent import Latent
+from pellucid.denoisers.regression import Regression
 from pellucid.denoisers.sketch import Sketch
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
@@ -53,9 +55,10 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     channels, *space = codec.latent_shape(facts.shape)
     section = {"sigma_data": facts.std, **config.denoiser}
     rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
+    kind = kind_of(config)
     network: Network = build(
-        networks, config.network, in_channels=(1 + (rank > 0)) * channels, out_channels=channels, space=tuple(space),
-        token_width=TOKEN_WIDTH if facts.captions else 0,
+        networks, config.network, in_channels=(kind.pictures + (rank > 0)) * channels, out_channels=channels,
+        space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
     )  # fmt: skip
     conditions: dict[str, Conditioner] = {}
     if facts.labels:
@@ -63,10 +66,19 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     if facts.captions:
         conditions["caption"] = build(conditioners, config.text, width=network.embedding_width)
     given: dict[str, Any] = {"process": assemble_process(config), "network": network, "conditioners": conditions}
+    if issubclass(kind, Latent):
+        given["shape"] = (channels, *space)
     if rank:
         given["sketch"] = Sketch(width=network.embedding_width, shape=(channels, *space), rank=rank)
     denoiser: Denoiser = build(denoisers, section, **given)
     return denoiser
+
+
+def kind_of(config: ModelConfig) -> type[Denoiser]:
+    """The class of the denoiser."""
+    name = config.denoiser.get("name")
+    kind: type[Denoiser] = denoisers[name] if isinstance(name, str) else Regression
+    return kind
 
 
 def _rank(value: Any) -> int:

@@ -143,7 +143,7 @@ class Model:
         if not self.denoiser.process.gaussian:
             defaults |= WITHOUT_GAUSSIAN
         given = {key: value for key, value in settings.items() if value is not None}
-        found = {**defaults, **self.config.sampling, **given}
+        found = {**defaults, **self.denoiser.sampling, **self.config.sampling, **given}
         usable = learned and not {"sampler", "grid"} & given.keys()
         return {**found, **(self.config.solvers.get(str(found["steps"]), {}) if usable else {})}
 

@@ -9,6 +9,7 @@ samplers = Registry("sampler", __name__, {
     "rk4": "runge_kutta.RK4",
     "ddim": "ddim.DDIM",
     "ancestral": "ancestral.Ancestral",
+    "posterior": "ancestral.PosteriorSampling",
     "dpmpp": "dpmpp.DPMSolver",
     "dpmpp_sde": "dpmpp.DPMSolverSDE",
     "unipc": "unipc.UniPC",

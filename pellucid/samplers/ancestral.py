@@ -36,3 +36,25 @@ class Ancestral(Sampler):
     def step(self, now: Now, x: Tensor) -> Tensor:
         mean, std = now.process.posterior(x, now.mean(x, now.t), now.t, now.s)
         return mean if float(std) == 0 else mean + self.noise_scale * std * now.noise(x)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorSampling(Sampler):
+    """x_s drawn from q(x_s | x_t, x0), x0 from p(x0 | x_t): exact at any number of steps when the samples are.
+
+    Xiao et al. 2022 (Denoising Diffusion GANs), eq. 5. A mean in place of a sample is refused.
+    """
+
+    needs: ClassVar[str] = "sample"
+
+    @property
+    def order(self) -> int:
+        return 1
+
+    @property
+    def stochastic(self) -> bool:
+        return True
+
+    def step(self, now: Now, x: Tensor) -> Tensor:
+        mean, std = now.process.posterior(x, now.sample(x, now.t), now.t, now.s)
+        return mean if float(std) == 0 else mean + std * now.noise(x)

@@ -1,5 +1,6 @@
 """Batches as a function of the position in training: nothing is remembered, so any of them can be made again."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -21,21 +22,26 @@ from pellucid.training.showing import Showing
 
 @dataclass(frozen=True)
 class NoisyBatch(Batch):
-    """A batch with t (B,) float64, and cond as the conditioners take it; eps is of the shape of x0."""
+    """A batch with t (B,) float64, and cond as the conditioners take it; eps is of the shape of x0.
+
+    `noises` are those that the loss needs besides.
+    """
 
     t: Tensor
     cond: dict[str, Tensor]
+    noises: dict[str, Tensor] = field(default_factory=dict)
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        return self.x0, self.t, self.eps, self.cond
+        more = (self.noises,) if self.noises else ()
+        return self.x0, self.t, self.eps, self.cond, *more
 
     def name(self, index: int) -> str:
         return f"{super().name(index)} at t = {float(self.t[index]):.4g}"
 
     def part(self, which: slice) -> Self:
-        cond = {name: value[which] for name, value in self.cond.items()}
-        return replace(super().part(which), t=self.t[which], cond=cond)
+        cond, noises = ({name: value[which] for name, value in some.items()} for some in (self.cond, self.noises))
+        return replace(super().part(which), t=self.t[which], cond=cond, noises=noises)
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,8 @@ class Batches:
     Augmentation, noise and conditions are keyed by (seed, sample, epoch), times by position, so neither the size of a batch
     nor the number of machines changes what a sample is trained with.
 
-    `latents` are the same samples encoded before; without them each batch is encoded as it comes.
+    `latents` are the same samples encoded before; without them each batch is encoded as it comes. `noises` are the names and
+    shapes of what the loss needs besides.
     """
 
     pack: Pack
@@ -59,17 +66,20 @@ class Batches:
     dtype: torch.dtype
     augmentation: Augmentation = field(default_factory=Augmentation)
     latents: Pack | None = None
+    noises: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __call__(self, start: int, n: int) -> NoisyBatch:
         shown = Showing.at(self.pack, self.seed, start, n)
         x0 = self._clean(shown)
         t = self.process.snap(self.times.draw(self.seed, shown.positions, self.process.schedule))
-        eps, conds, labels = [], [], self.pack.labels[shown.ids]
+        eps, conds, noises, labels = [], [], [], self.pack.labels[shown.ids]
         for epoch, here, draws in shown.passes:
             eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
             conds.append(self.conditions(self.pack, shown.ids[here], labels[here], draws, epoch))
+            noises.append({name: draws.normal(f"{name} noise", epoch, shape) for name, shape in self.noises.items()})
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
-        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, t, cond)
+        more = {name: torch.cat([part[name] for part in noises]).to(x0) for name in self.noises}
+        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, t, cond, more)
 
     def encoded(self, ids: NDArray[np.int64]) -> Tensor:
         """What is diffused of samples as they are stored, (B, C, *space)."""

@@ -49,13 +49,19 @@ class DataConfig(BaseModel):
 
 
 class LossConfig(BaseModel):
-    """The weighting of noise levels, how they are drawn, and how often a condition is dropped for guidance."""
+    """The weighting of noise levels, how they are drawn, and how often a condition is dropped for guidance.
+
+    `kl`: of a variational denoiser, factor of the divergence; `gamma`: of an adversarial one, weight of the gradient's
+    penalty. These two have noise levels of their own, equally often.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     weighting: Section = {"name": "none"}
     times: Section = {"name": "mode"}
     drop_condition: float = Field(0.1, ge=0, lt=1)
+    kl: float = Field(1.0, ge=0)
+    gamma: float = Field(0.1, ge=0)
 
 
 class AutoencodingConfig(BaseModel):
@@ -184,13 +190,18 @@ def settled(config: RunConfig, device: str) -> RunConfig:
     return config.model_copy(update={"training": training})
 
 
+def recipes() -> dict[str, Path]:
+    """Those that ship with the package, by name."""
+    return {file.stem: file for file in sorted(RECIPES.glob("*.toml"))}
+
+
 def load_recipe(name: Path | str) -> RunConfig:
     """A recipe that ships with the package, by its name, or a TOML file by its path.
 
     Raises:
         ConfigError: no such name or file, or see `load_config`.
     """
-    path, shipped = Path(name), {file.stem: file for file in sorted(RECIPES.glob("*.toml"))}
+    path, shipped = Path(name), recipes()
     if not path.suffix and not path.is_file():
         if str(name) not in shipped:
             raise ConfigError(f"Unknown recipe '{name}': {nearest(str(name), shipped)}. A file of your own ends in .toml")

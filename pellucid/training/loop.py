@@ -14,20 +14,14 @@ import torch
 
 from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
-from pellucid.core.config import build
-from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write, clear_temporaries
-from pellucid.core.random import Key
-from pellucid.denoisers.regression import Regression
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
-from pellucid.losses import times, weightings
-from pellucid.losses.denoising import DenoisingLoss
 from pellucid.model.assemble import assemble_codec, check_sampling
 from pellucid.model.config import Facts
 from pellucid.model.model import Model
-from pellucid.networks.initialise import initialise
 from pellucid.networks.low_rank import merge
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
@@ -37,11 +31,12 @@ from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
+from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
-from pellucid.training.reading import learn_to_read, reads
+from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.stage import told
 from pellucid.training.stages import denoiser_stage
 from pellucid.training.start import keep_start, start_from
@@ -106,8 +101,9 @@ def run(
         steps.save()
         _finish(config, prepared, model, state, folder)
         journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
-        levels = measure_levels(model, prepared.pack, seconds=LOOK_BACK * state.plan.elapsed, seed=config.seed)
-        journal.write("levels", state.seen, **levels.as_event())
+        if "mean" in model.denoiser.offers:
+            levels = measure_levels(model, prepared.pack, seconds=LOOK_BACK * state.plan.elapsed, seed=config.seed)
+            journal.write("levels", state.seen, **levels.as_event())
     finally:
         journal.close()
     return model
@@ -131,7 +127,7 @@ def assemble(
     if isinstance(caption, Caption):
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
     state = _assemble_state(config, model, torch.device(device))
-    return model, state, _assemble_batches(config, prepared, model)
+    return model, state, _assemble_batches(config, prepared, model, state.loss.noises)
 
 
 def _facts(config: RunConfig, facts: Facts) -> Facts:
@@ -170,17 +166,13 @@ def _refuse_nested(folder: Path, data: Path) -> None:
 
 def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> TrainingState:
     """Everything that training remembers, at its start; the model moves to the device."""
-    if not isinstance(model.denoiser, Regression):
-        name = type(model.denoiser).__name__
-        raise UnsupportedError(f"{name} cannot be trained by regression: set denoiser.name = 'regression'")
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
-    if model.denoiser.sketch is not None:  # the reader has a stage of its own
+    loss = build_loss(config, model.denoiser)
+    if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
         assert isinstance(reader, Reader)
         reader.settle()
-    loss = DenoisingLoss(denoiser=model.denoiser, weighting=build(weightings, config.loss.weighting))
-    initialise(loss.weighting, Key(config.seed, "init weighting"))
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
     optimiser = build_optimiser(config.optimiser, loss)
@@ -189,11 +181,11 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
 
 
-def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model) -> Batches:
+def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model, noises: dict[str, tuple[int, ...]]) -> Batches:
     return Batches(
-        prepared.pack, prepared.modality, model.codec, model.denoiser.process, build(times, config.loss.times), config.seed,
-        Conditions(model.conditioners, config.loss.drop_condition), model.device, model.dtype,
-        Augmentation(flip=config.data.flip, shift=config.data.shift),
+        prepared.pack, prepared.modality, model.codec, model.denoiser.process, build_times(config, model.denoiser),
+        config.seed, Conditions(model.conditioners, config.loss.drop_condition), model.device, model.dtype,
+        Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
     )  # fmt: skip
 
 

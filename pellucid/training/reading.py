@@ -16,7 +16,7 @@ from torch.nn.functional import normalize
 from pellucid.conditioners.reader import Reader
 from pellucid.core.random import Draws
 from pellucid.data.pack import Pack
-from pellucid.denoisers.regression import Regression
+from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.sketch import Sketch
 from pellucid.losses.reading import ReadingLoss
 from pellucid.model.model import Model
@@ -91,7 +91,7 @@ def scrap(caption: str, where: float, size: float) -> str:
 
 def reads(model: Model) -> bool:
     """Whether the model is to be taught in this stage: it sketches from captions, and has not learned to read them."""
-    return _sketch(model) is not None and "reading" not in model.card
+    return sketch_of(model) is not None and "reading" not in model.card
 
 
 def learn_to_read(
@@ -103,7 +103,7 @@ def learn_to_read(
     Raises:
         UserError, DivergenceError, InterruptedRunError: see `loop.run`.
     """
-    training, reader, sketch = reading_stage(config), model.conditioners["caption"], _sketch(model)
+    training, reader, sketch = reading_stage(config), model.conditioners["caption"], sketch_of(model)
     assert isinstance(reader, Reader)
     assert sketch is not None
     loss = ReadingLoss(reader=reader).to(model.device, model.dtype).train().requires_grad_(True)
@@ -129,8 +129,9 @@ def learn_to_read(
     )
 
 
-def _sketch(model: Model) -> Sketch | None:
-    return model.denoiser.sketch if isinstance(model.denoiser, Regression) else None
+def sketch_of(model: Model) -> Sketch | None:
+    """What the denoiser sees of captions, if it does."""
+    return model.denoiser.sketch if isinstance(model.denoiser, Parametric) else None
 
 
 def _said(reader: Reader, pack: Pack, ids: NDArray[np.int64]) -> Tensor:

@@ -1,0 +1,97 @@
+"""A network as a denoiser knows it: what it is shown, what it stands for, and what it is told besides."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pellucid.conditioners.conditioner import Conditioner, Embedded
+from pellucid.core.shapes import expand
+from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
+from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
+from pellucid.denoisers.sketch import Sketch
+from pellucid.networks.network import Network
+from pellucid.processes.process import Process
+
+
+class Parametric(Denoiser):
+    """x0 = c_skip x_t + c_out F(c_in x_t, c_noise, cond), of which a subclass says what it means.
+
+    Arguments:
+        process: the corruption it undoes.
+        network: F.
+        conditioners: one for each entry of `cond`; their vectors are summed, their tokens stand side by side.
+        prediction: what F stands for; see `prediction.py`.
+        preconditioning: how input and noise level are scaled; see `preconditioning.py`.
+        sigma_data: standard deviation of the clean data, for "edm".
+        sketch: what the words of cond["caption"] let expect; the network sees it, divided by sigma_data, in as many channels
+            after those of x_t.
+    """
+
+    def __init__(
+        self,
+        *,
+        process: Process,
+        network: Network,
+        conditioners: Mapping[str, Conditioner] | None = None,
+        prediction: Prediction = "edm",
+        preconditioning: Preconditioning = "edm",
+        sigma_data: float = 0.5,
+        sketch: Sketch | None = None,
+    ) -> None:
+        super().__init__(process, conditioners)
+        check_prediction(prediction, process.schedule)
+        self.network = network
+        self.prediction = prediction
+        self.preconditioning = preconditioning
+        self.sigma_data = sigma_data
+        self.sketch = sketch
+
+    def clean(self, x_t: Tensor, t: Tensor, cond: Cond | None = None, **beside: Tensor) -> Tensor:
+        """x0 (B, C, *space) as the network's prediction gives it; `beside` as of `predict`."""
+        t = _times(t, x_t)
+        c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), self.sigma_data)
+        return c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond, **beside)
+
+    def predict(
+        self, x_t: Tensor, t: Tensor, cond: Cond | None = None, *, seen: Tensor | None = None, told: Tensor | None = None
+    ) -> Tensor:
+        """F, the network's own prediction.
+
+        Arguments:
+            seen: what it sees in channels after those of x_t, (B, C', *space).
+            told: a vector (B, width) that joins those of the conditions.
+        """
+        t = _times(t, x_t)
+        c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
+        c_noise = noise_level(self.preconditioning, self.process.schedule, t)
+        shown, embedded = [c_in.to(x_t) * x_t], self.embedded(cond, len(x_t))
+        if seen is not None:
+            shown.append(seen)
+        if self.sketch is not None:
+            shown.append(self.sketch(embedded["caption"].vector) / self.sigma_data)
+        vectors = [one.vector for one in embedded.values()] + ([told] if told is not None else [])
+        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
+        vector = sum(vectors[1:], vectors[0]) if vectors else None
+        picture = torch.cat(shown, dim=1) if len(shown) > 1 else shown[0]
+        output: Tensor = self.network(picture, c_noise.to(x_t), vector, torch.cat(tokens, dim=1) if tokens else None)
+        return output
+
+    def null(self, cond: Cond) -> Cond:
+        return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
+
+    def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
+        """What each conditioner says; one that is not asked for is null."""
+        for name in cond or {}:
+            self.conditioner(name)
+        found = {}
+        for name in self.conditioners:
+            conditioner = self.conditioner(name)
+            found[name] = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
+        return found
+
+
+def _times(t: Tensor, x_t: Tensor) -> Tensor:
+    t = torch.as_tensor(t, dtype=torch.float64)
+    return t.expand(len(x_t)) if t.ndim == 0 else t

@@ -1,0 +1,45 @@
+"""What a denoiser is trained by: the loss that fits it, and the times at which it is trained."""
+
+from pellucid.core.config import build
+from pellucid.core.errors import UnsupportedError
+from pellucid.core.random import Key
+from pellucid.denoisers.denoiser import Denoiser
+from pellucid.denoisers.latent import Adversarial, Latent, Variational
+from pellucid.denoisers.regression import Regression
+from pellucid.losses import times, weightings
+from pellucid.losses.adversarial import AdversarialLoss
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.loss import Loss
+from pellucid.losses.time import Levels, Times
+from pellucid.losses.variational import VariationalLoss
+from pellucid.networks.initialise import initialise
+from pellucid.training.config import RunConfig
+
+
+def build_loss(config: RunConfig, denoiser: Denoiser) -> Loss:
+    """The loss, with whatever it trains along at its start.
+
+    Raises:
+        UnsupportedError: a denoiser that is known exactly, and not trained.
+    """
+    loss: Loss
+    match denoiser:
+        case Variational():
+            loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
+        case Adversarial():
+            loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
+        case Regression():
+            loss = DenoisingLoss(denoiser=denoiser, weighting=build(weightings, config.loss.weighting))
+        case _:
+            known = "regression, variational or adversarial"
+            raise UnsupportedError(f"{type(denoiser).__name__} cannot be trained: set denoiser.name to {known}")
+    for name, part in loss.named_children():
+        if part is not denoiser:
+            initialise(part, Key(config.seed, f"init {name}"))
+    return loss
+
+
+def build_times(config: RunConfig, denoiser: Denoiser) -> Times:
+    """As configured, but the levels of a denoiser that has some."""
+    found: Times = Levels(levels=denoiser.levels) if isinstance(denoiser, Latent) else build(times, config.loss.times)
+    return found
