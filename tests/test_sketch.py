@@ -17,7 +17,7 @@ from pellucid.core.errors import ConfigError, InterruptedRunError
 from pellucid.core.random import Key
 from pellucid.data.pack import Pack
 from pellucid.denoisers.regression import Regression
-from pellucid.denoisers.sketch import TEMPERATURE, Sketch
+from pellucid.denoisers.sketch import SHARP, TEMPERATURE, Sketch
 from pellucid.losses.reading import ReadingLoss
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
@@ -60,13 +60,15 @@ def filled(rank: int, count: int = 9) -> tuple[Sketch, torch.Tensor, torch.Tenso
 # ------------------------------------------------------------------------------------------------------------- the sketch
 
 
-def test_a_sketch_is_the_mean_of_what_fits() -> None:
+@pytest.mark.parametrize(("training", "temperature"), [(True, TEMPERATURE), (False, SHARP)])
+def test_a_sketch_is_the_mean_of_what_fits(training: bool, temperature: float) -> None:
     """Of Nadaraya and Watson, written out sample by sample; no words at all have the mean of all samples."""
     sketch, said, samples = filled(rank=24)
+    sketch.train(training)
     asked = numbers("asked", 5, 6)
     known = torch.cat([samples.mean(0, keepdim=True), samples])
     for vector, found in zip(asked, sketch(asked), strict=True):
-        fits = [float(torch.exp((vector / vector.norm()) @ key / TEMPERATURE)) for key in said]
+        fits = [float(torch.exp((vector / vector.norm()) @ key / temperature)) for key in said]
         expected = sum(fit / sum(fits) * sample for fit, sample in zip(fits, known, strict=True))
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
 

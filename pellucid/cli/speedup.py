@@ -1,7 +1,8 @@
 """`pellucid speedup`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from shlex import quote
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,39 +13,65 @@ from pellucid.cli.sample import check_out
 def speedup(
     model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
     steps: Annotated[
-        int, typer.Option(metavar="N", min=2, max=16, help="Network calls that a sample may take.", show_default=False)
+        int, typer.Option(metavar="N", min=1, max=16, help="Network calls that a sample may take.", show_default=False)
     ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The model with its solver, .safetensors.", show_default=False)],
-    method: Annotated[Literal["solver"], typer.Option(help="solver: the network stays as it is.")] = "solver",
+    out: Annotated[
+        Path,
+        typer.Option(
+            "--out", "-o", metavar="PATH", help="solver: a model file; consistency: a run's folder.", show_default=False
+        ),
+    ],
+    method: Annotated[
+        Literal["solver", "consistency"],
+        typer.Option(help="solver: the network stays as it is; consistency: it is trained on, for 1 to 4 calls."),
+    ] = "solver",
     prompts: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Prompts, a line each, for a model that reads captions.")
+        Path | None, typer.Option(metavar="FILE", help="solver: prompts, a line each, for a model that reads captions.")
     ] = None,
-    lessons: Annotated[int, typer.Option(metavar="N", min=1, help="How long to learn, 16 samples a lesson.")] = 300,
+    lessons: Annotated[int, typer.Option(metavar="N", min=1, help="solver: how long to learn, 16 samples a lesson.")] = 300,
+    data: Annotated[
+        Path | None, typer.Option(metavar="PATH", help="consistency: data to tune on; a run's own unless given.")
+    ] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="consistency: train for about this long.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="consistency: train on this many.")] = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Learn to sample in few steps, in minutes.
+    """Learn to sample in few steps.
 
-    Learns when to call the network and how to combine its answers, from the
-    model's own samples in many steps. It is used whenever as many steps are
-    asked for, without --sampler; a model file holds one for each count.
+    solver: when to call the network and how to combine its answers, learned in
+    minutes from the model's own samples in many steps; used whenever as many
+    steps are asked for, without --sampler. consistency: the network itself
+    learns to go to the end at once.
 
     Examples:
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid speedup emoji --steps 8 --prompts p.txt --out e8.safetensors
+      pellucid speedup runs/photos --steps 2 --method consistency --minutes 10 --out runs/two
     """
-    check_out(out, (".safetensors",), "--out", folder=False)
+    where = choose_device(device)
+    if method == "solver":
+        check_out(out, (".safetensors",), "--out", folder=False)
+        lines, values = _solver(model, steps, out, prompts, lessons, seed or 0, where, quiet)
+    else:
+        lines, values = _consistency(model, steps, out, data, minutes, samples, seed, where, quiet)
+    result(lines, {"method": method, "steps": steps, "seed": seed or 0, **values}, json, quiet)
+
+
+def _solver(
+    model: Path, steps: int, out: Path, prompts: Path | None, lessons: int, seed: int, device: str, quiet: bool
+) -> tuple[dict[str, str], dict[str, Any]]:
     from pellucid.cli.console import console, counted, counting, duration
     from pellucid.model.files import read_model, write_model
     from pellucid.model.model import Model
     from pellucid.training.solver import TEACHER, TEACHER_STEPS, learn_solver
 
-    screen, where = console(quiet), choose_device(device)
-    opened, asked = Model.load(model, device=where), _lines(prompts)
+    screen = console(quiet)
+    opened, asked = Model.load(model, device=device), _lines(prompts)
     with counting(screen, "learning") as tell:
-        found = learn_solver(opened, steps, lessons=lessons, seed=seed or 0, prompts=asked, progress=tell)
+        found = learn_solver(opened, steps, lessons=lessons, seed=seed, prompts=asked, progress=tell)
     config, facts, card, tensors = read_model(model)
     config.solvers[str(steps)] = found.sections
     write_model(out, config, facts, card, tensors)
@@ -56,10 +83,31 @@ def speedup(
         "model": str(out),
     }
     values = {
-        "method": method, "steps": steps, "beginning": found.beginning, "before": found.before, "after": found.after,
-        "seconds": found.seconds, "seed": seed or 0, "file": str(out),
+        "beginning": found.beginning, "before": found.before, "after": found.after, "seconds": found.seconds,
+        "file": str(out),
     }  # fmt: skip
-    result(lines, values, json, quiet)
+    return lines, values
+
+
+def _consistency(
+    model: Path, steps: int, out: Path, data: Path | None, minutes: float | None, samples: int | None, seed: int | None,
+    device: str, quiet: bool,
+) -> tuple[dict[str, str], dict[str, Any]]:  # fmt: skip
+    from pellucid.cli.console import TrainingDisplay, console, counted, duration
+    from pellucid.training.shorten import tune_to_consistency
+
+    with TrainingDisplay(console(quiet)) as display:
+        tuned = tune_to_consistency(
+            model, out, steps=steps, data=data, minutes=minutes, samples=samples, seed=seed, device=device, observer=display
+        )
+    spent = 60 * tuned.card["minutes"]
+    lines = {
+        "done": f"{counted(tuned.card['samples_seen'], 'sample')} in {duration(spent)}",
+        "model": f"{out}, {counted(steps, 'network call')} a sample unless --steps asks for others",
+        "report": str(out / "report.html"),
+        "more": f"pellucid evaluate {quote(str(out))}",
+    }
+    return lines, {"run": out, **tuned.card}
 
 
 def _lines(path: Path | None) -> list[str] | None:

@@ -6,6 +6,7 @@ denoisers = Registry("denoiser", __name__, {
     "regression": "regression.Regression",
     "variational": "latent.Variational",
     "adversarial": "latent.Adversarial",
+    "consistency": "consistency.Consistency",
     "mixture": "mixture.Mixture",
     "dataset": "dataset.Dataset",
 })

@@ -10,6 +10,8 @@ from pellucid.core.random import Key
 
 TEMPERATURE = 0.05
 """Of the cosine between what is asked and what was said; the reader has learned with it."""
+SHARP = 0.02
+"""The same when samples are drawn: fewer things are mixed, and the right one more often leads (LOG.md, 2026-11-26)."""
 SPARE, ITERATIONS = 16, 4
 """Of the search for principal components."""
 
@@ -17,13 +19,15 @@ SPARE, ITERATIONS = 16, 4
 class Sketch(nn.Module):
     """E[x0 | words], nearly: the mean of known samples, each weighted by how well what was said of it fits.
 
-        sketch = centre + softmax(<q, keys> / 0.05) coefficients basis
+        sketch = centre + softmax(<q, keys> / temperature) coefficients basis
 
     with q the words' vector at unit length, keys the directions of what was said of each sample, and coefficients basis the
     nearest approximation of rank R to the samples less their mean (principal components). This is the kernel regression of
     Nadaraya 1964 and Watson 1964, eq. 2, over the directions that the reader has learned by contrast; the key of no words at
     all is the first, and has the mean. A denoiser that sees the sketch beside x_t need not find out how words look: it
     draws what is blurred and mixed in it. Retrieval into diffusion is Blattmann et al. 2022 (RDM), section 3.
+
+    The temperature is 0.05 in training and 0.02 afterwards.
 
     Shapes: (B, width) -> (B, *shape); all zero until it is filled.
 
@@ -49,7 +53,8 @@ class Sketch(nn.Module):
     def forward(self, vector: Tensor) -> Tensor:
         if not len(self.keys):
             return self.centre.expand(len(vector), *self.shape)
-        weights = softmax(normalize(vector, dim=1) @ self.keys.T / TEMPERATURE, dim=1)
+        temperature = TEMPERATURE if self.training else SHARP
+        weights = softmax(normalize(vector, dim=1) @ self.keys.T / temperature, dim=1)
         return self.centre + (weights @ self.coefficients @ self.basis.flatten(1)).reshape(-1, *self.shape)
 
     @torch.no_grad()

@@ -22,6 +22,7 @@ losses = Registry("loss", __name__, {
     "denoising": "denoising.DenoisingLoss",
     "variational": "variational.VariationalLoss",
     "adversarial": "adversarial.AdversarialLoss",
+    "consistency": "consistency.ConsistencyLoss",
     "autoencoding": "autoencoding.AutoencodingLoss",
     "reading": "reading.ReadingLoss",
 })

@@ -16,7 +16,12 @@ class Losses:
 
 
 class Loss(nn.Module, ABC):
-    """A function of a batch, whose parameters are all trained: those of a model's part, and any that help to train it."""
+    """A function of a batch, whose parameters are all trained: those of a model's part, and any that help to train it.
+
+    `progress` of training, from 0 to 1, is set before each step.
+    """
+
+    progress: float = 0.0
 
     @property
     @abstractmethod

@@ -3,11 +3,13 @@
 from pellucid.core.config import build
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Key
+from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.latent import Adversarial, Latent, Variational
 from pellucid.denoisers.regression import Regression
 from pellucid.losses import times, weightings
 from pellucid.losses.adversarial import AdversarialLoss
+from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.loss import Loss
 from pellucid.losses.time import Levels, Times
@@ -28,10 +30,12 @@ def build_loss(config: RunConfig, denoiser: Denoiser) -> Loss:
             loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
         case Adversarial():
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
+        case Consistency():
+            loss = ConsistencyLoss(denoiser=denoiser)
         case Regression():
             loss = DenoisingLoss(denoiser=denoiser, weighting=build(weightings, config.loss.weighting))
         case _:
-            known = "regression, variational or adversarial"
+            known = "regression, variational, adversarial or consistency"
             raise UnsupportedError(f"{type(denoiser).__name__} cannot be trained: set denoiser.name to {known}")
     for name, part in loss.named_children():
         if part is not denoiser:

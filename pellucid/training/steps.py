@@ -92,6 +92,7 @@ class Steps:
         )
         for group, rate in zip(state.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
+        state.loss.progress = state.plan.progress(state.seen)
         self._batch = batch = self.batches(state.seen, self.config.batch)
         loss, norm = self._gradient(batch)
         if not (abs(loss) < inf and norm < inf):
