@@ -71,7 +71,7 @@ def test_one_call_draws_normal_data_where_a_regression_gives_its_mean() -> None:
         for steps in (1, 2):
             grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
             found = spread(Sampler().sample(consistency, x_1, grid, draws=FastDraws(4000, 2)))
-            assert float((found - COVARIANCE).abs().max()) < 0.25, found
+            assert float((found - COVARIANCE).abs().max()) < 0.35, found
 
 
 def test_the_loss_is_what_it_says() -> None:

@@ -11,7 +11,7 @@ from pellucid.losses.loss import Loss, Losses
 
 NEAREST = 8.0
 """Of the powers of 2 by which r comes near t."""
-ROUND = 0.03
+ROUND = 0.00054
 """Distances per value below which the loss is a square."""
 
 
@@ -19,7 +19,7 @@ class ConsistencyLoss(Loss):
     """huber(f(x_t, t) - f(x_r, r)) / (t - r), with the same x0 and eps in x_t and x_r, and no gradient through f(x_r, r).
 
         r = t (1 - 2^-a),   a from 1 at the start of training to 8 at its end
-        huber(d) = sqrt(|d|^2 / D + c^2) - c,   D values, c = 0.03
+        huber(d) = sqrt(|d|^2 / D + c^2) - c,   D values, c = 0.00054
 
     Geng et al. 2024 (ECT), eq. 9 to 12, with a rising evenly; the distance is that of Song and Dhariwal 2023 (iCT), eq. 8,
     per value. f(x, 0) = x holds by construction, so what is learned at low noise spreads upwards.
