@@ -15,6 +15,7 @@ from pellucid.conditioners.caption import WEIGHTS, Caption
 from pellucid.conditioners.prompt import LONGEST, Part, expand, parts
 from pellucid.conditioners.words import BUCKETS, PIECES, pieces, split
 from pellucid.core.errors import ConfigError, DataError, UnsupportedError
+from pellucid.core.items import Item
 from pellucid.core.random import Key, Keyed
 from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
@@ -92,6 +93,53 @@ def test_captions_in_shards_and_tables(tmp_path: Path) -> None:
     made = pa.table({"image": [picture(0), picture(1)], "prompt": ["a red hat", None], "text": [1, 2]})
     parquet.write_table(made, tmp_path / "x.parquet")
     assert list(captions(tmp_path / "x.parquet").values()) == [("a red hat",), ()]
+
+
+COLUMN = "says"
+"""A name that means nothing to us."""
+
+
+@pytest.mark.parametrize("kind", ["folder", "zip", "tar", "parquet"])
+def test_captions_of_a_column_that_was_asked_for(tmp_path: Path, kind: str) -> None:
+    """By its name, before the likeliest; texts beside pictures are no column."""
+    row = {"text": "no", COLUMN: "a red hat"}
+    files = {"0.png": picture(0), "0.json": json.dumps(row).encode(), "1.png": picture(1), "1.txt": b"no"}
+    table = "\n".join(json.dumps(one) for one in ({"file_name": "0.png", **row}, {"file_name": "1.png", "text": "no"}))
+    place = tmp_path / f"x.{kind}"
+    if kind == "folder":
+        place = folder(place, {"metadata.jsonl": table, "2.txt": "no"})
+        (place / "0.png").write_bytes(picture(3))
+    elif kind == "zip":
+        zipped(place, {"0.png": picture(0), "1.png": picture(1), "metadata.jsonl": table.encode()})
+    elif kind == "tar":
+        tarred(place, files)
+    else:
+        made = pa.table({"image": [picture(0), picture(1)], "text": ["no", "no"], COLUMN: ["a red hat", None]})
+        parquet.write_table(made, place)
+    found = {item.captions for item in IMAGE.read(place, column=COLUMN) if isinstance(item, Item)}
+    assert found == {("a red hat",), ()}
+
+
+def test_training_on_a_column(tmp_path: Path) -> None:
+    """It alone is the condition; another name, or a pack of another, is refused."""
+    rows = [{"file_name": name, COLUMN: "red", "text": "no"} for name in TOLD]
+    place = folder(tmp_path / "in", {"metadata.jsonl": "\n".join(map(json.dumps, rows))})
+    config = apply_settings(RunConfig(), [f"data.path={place}", *SMALL, f"data.condition={COLUMN}"])
+    found = prepare(config, tmp_path / "pack")
+    assert (found.facts.captions, found.facts.labels) == (True, ())
+    assert {found.pack.captions(index) for index in range(3)} == {("red",)}
+    assert prepare(config, tmp_path / "pack").pack.content == found.pack.content
+    for asked in ("colour", "captoin"):
+        with pytest.raises(DataError, match=f"condition = {asked}, but nothing in .* has a text under that name"):
+            prepare(apply_settings(config, [f"data.condition={asked}"]), tmp_path / "other")
+    with pytest.raises(ConfigError, match="does not hold captions of column 'text'"):
+        prepare(apply_settings(config, [f"data.path={tmp_path / 'pack'}", "data.condition=text"]), tmp_path / "other")
+
+
+def test_a_table_without_the_column_says_which_there_are(tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"image": [picture(0)], "text": ["x"]}), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="no column 'says' of text among image, text"):
+        list(IMAGE.read(tmp_path / "x.parquet", column=COLUMN))
 
 
 def test_labels_of_metadata_say_more_than_folders(tmp_path: Path) -> None:

@@ -49,7 +49,7 @@ def speedup(
     Examples:
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid speedup emoji --steps 8 --prompts p.txt --out e8.safetensors
-      pellucid speedup runs/photos --steps 2 --method consistency --minutes 10 --out runs/two
+      pellucid speedup RUN --steps 2 --method consistency --minutes 9 -o two
     """
     where = choose_device(device)
     if method == "solver":

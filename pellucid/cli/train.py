@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -27,8 +27,8 @@ def train(
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of the pictures in pixels.")] = None,
     condition: Annotated[
-        Literal["auto", "none", "label", "caption"] | None,
-        typer.Option(help="What samples are conditioned on; auto, the default: labels and captions, if any."),
+        str | None,
+        typer.Option(metavar="WHAT", help="auto (labels and captions, if any), none, label, caption, or a column's name."),
     ] = None,
     latent: Annotated[
         bool, typer.Option("--latent", metavar=FLAG, help="Train an autoencoder first, then diffuse its latents.")

@@ -63,13 +63,19 @@ class Image(Modality):
             yield from find_companions(path)
 
     def read(
-        self, path: Path, *, size: Size = None, channels: int | None = None, labels: bool = True
+        self,
+        path: Path,
+        *,
+        size: Size = None,
+        channels: int | None = None,
+        labels: bool = True,
+        column: str | None = None,
     ) -> Iterator[Record]:
         pair = _array_of(path)
         if pair:
             yield from read_array(pair, size=size, channels=channels, labels=labels)
         else:
-            yield from read_pictures(path, size=size, channels=channels, labels=labels)
+            yield from read_pictures(path, size=size, channels=channels, labels=labels, column=column)
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         x = stored.float() if isinstance(stored, Tensor) else torch.from_numpy(stored.astype(np.float32))

@@ -47,7 +47,13 @@ class Modality(ABC):
 
     @abstractmethod
     def read(
-        self, path: Path, *, size: int | tuple[int, ...] | None = None, channels: int | None = None, labels: bool = True
+        self,
+        path: Path,
+        *,
+        size: int | tuple[int, ...] | None = None,
+        channels: int | None = None,
+        labels: bool = True,
+        column: str | None = None,
     ) -> Iterator[Record]:
         """Everything in `path`, one record at a time, in an order that depends on names and content alone.
 
@@ -57,6 +63,7 @@ class Modality(ABC):
                 notes.
             channels: C of each item; None lets the data decide.
             labels: whether items carry their labels.
+            column: that holds captions, where the data has columns; None: the likeliest.
 
         Yields:
             An `Origin` for each file that was read, an `Item` for each sample in it, all of one shape (C, *space), and

@@ -15,7 +15,9 @@ from pellucid.sources.refused import RefusedError, reason
 from pellucid.sources.source import Source
 
 
-def read_pictures(path: Path, *, size: Size, channels: int | None, labels: bool) -> Iterator[Record]:
+def read_pictures(
+    path: Path, *, size: Size, channels: int | None, labels: bool, column: str | None = None
+) -> Iterator[Record]:
     """The pictures in a folder of pictures, archives and tables, or those in the one file that `path` names.
 
     An `Origin` comes after the items of its file.
@@ -26,7 +28,7 @@ def read_pictures(path: Path, *, size: Size, channels: int | None, labels: bool)
     survey = Survey.of(path, size, channels)
     first: Rejection | None = None
     notes = survey.notes  # on the first source of which anything is read
-    for source in find(path):
+    for source in find(path, column):
         reading = _Reading(survey, labels, notes)
         for record in reading.records(source):
             if isinstance(record, Rejection):

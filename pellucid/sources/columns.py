@@ -37,12 +37,17 @@ class Columns:
     note: str
 
     @classmethod
-    def find(cls, schema: Any) -> "Columns":
+    def find(cls, schema: Any, column: str | None = None) -> "Columns":
         """From an Arrow schema.
 
+        Arguments:
+            column: that holds captions; None: the likeliest.
+
         Raises:
-            RefusedError: no column of pictures, with the columns there are.
+            RefusedError: no column of pictures, or not this one of captions, with the columns there are.
         """
+        if column is not None and not (column in schema.names and _holds_text(schema.field(column).type)):
+            raise RefusedError(f"no column '{column}' of text among {', '.join(schema.names) or 'none'}")
         features = _features(schema)
         pictures = [name for name in schema.names if features.get(name, {}).get("_type") == "Image"]
         pictures = pictures or [field.name for field in schema if _holds_bytes(field.type)]
@@ -54,7 +59,8 @@ class Columns:
         several = len(pictures) > 1 or len(classes) > 1
         note = f"pictures from column '{picture}'" + (f", labels from '{label}'" if label else "") if several else ""
         names = features.get(label, {}).get("names") or () if label else ()
-        caption = next((name for name in CAPTIONS if name in schema.names and _holds_text(schema.field(name).type)), None)
+        texts = [name for name in CAPTIONS if name in schema.names and _holds_text(schema.field(name).type)]
+        caption = column or next(iter(texts), None)
         return cls(picture=picture, label=label, caption=caption, names=tuple(map(str, names)), note=note)
 
     @property

@@ -34,10 +34,13 @@ class Companions:
     Arguments:
         names: the names of the files in a folder; "" is the outermost.
         read: the content of a file, None if there is none.
+        column: the key or column of a metadata file that holds captions; None: of the known ones the likeliest, or the
+            text beside a file.
     """
 
     names: Callable[[str], Iterable[str]]
     read: Callable[[str], bytes | None]
+    column: str | None = None
     _tables: dict[str, dict[str, Told]] = field(default_factory=dict)
     _stems: tuple[str, Mapping[str, int]] = ("/", {})
 
@@ -55,7 +58,7 @@ class Companions:
             if found is not None:
                 return found
             where = _split(where)[0] if where else None
-        if self._alike(folder, name) > 1:
+        if self.column is None and self._alike(folder, name) > 1:
             text = self.read(place.removesuffix(name) + _stem(name) + ".txt")
             if text is not None:
                 return Told(captions=_captions(text.decode("utf-8", "replace")))
@@ -82,12 +85,15 @@ class Companions:
             for row in _parse(name, content.decode("utf-8-sig", "replace")) if content else ():
                 file = row.get("file_name")
                 if isinstance(file, str):
-                    yield prefix + file.removeprefix("./"), told(row)
+                    yield prefix + file.removeprefix("./"), told(row, self.column)
 
 
-def told(row: Mapping[str, Any]) -> Told:
-    """What a row of a table, or the .json beside a file, says: a caption or a list of them, a label."""
-    caption = next((row[key] for key in CAPTIONS if isinstance(row.get(key), str | list)), "")
+def told(row: Mapping[str, Any], column: str | None = None) -> Told:
+    """What a row of a table, or the .json beside a file, says: a caption or a list of them, in this column or in the
+    likeliest one, and a label.
+    """
+    keys = CAPTIONS if column is None else (column,)
+    caption = next((row[key] for key in keys if isinstance(row.get(key), str | list)), "")
     label = next((str(row[key]) for key in LABELS if isinstance(row.get(key), str | int)), "")
     return Told(_captions(*(caption if isinstance(caption, list) else [caption])), label or None)
 

@@ -12,12 +12,16 @@ from pellucid.sources.source import Source
 from pellucid.sources.walk import shown, walk
 
 
-def find(path: Path) -> Iterator[Source | Rejection]:
-    """The sources in a folder, in the order of their names, or the one that `path` is; rejections for what is no file."""
+def find(path: Path, column: str | None = None) -> Iterator[Source | Rejection]:
+    """The sources in a folder, in the order of their names, or the one that `path` is; rejections for what is no file.
+
+    Arguments:
+        column: that holds captions, wherever there are columns; None: the likeliest.
+    """
     if not path.is_dir():
-        yield kind_of(path)(path=path, name=shown(str(path) if is_remote(path) else path.name))
+        yield kind_of(path)(path=path, name=shown(str(path) if is_remote(path) else path.name), column=column)
         return
-    companions = _companions(path)
+    companions = _companions(path, column)
     for found in walk(path):
         if isinstance(found, Rejection):
             yield found
@@ -25,7 +29,7 @@ def find(path: Path) -> Iterator[Source | Rejection]:
         parts = found.relative_to(path).parts
         place, label = "/".join(parts), shown(parts[0]) if len(parts) > 1 else None
         if not companions.is_one(place):
-            yield kind_of(found)(path=found, name=shown(place), label=label, told=companions.told(place))
+            yield kind_of(found)(path=found, name=shown(place), label=label, told=companions.told(place), column=column)
 
 
 def find_companions(path: Path) -> Iterator[Path]:
@@ -37,7 +41,7 @@ def find_companions(path: Path) -> Iterator[Path]:
         yield from sorted(found for name in TABLES for found in path.rglob(name) if found.is_file())
 
 
-def _companions(folder: Path) -> Companions:
+def _companions(folder: Path, column: str | None = None) -> Companions:
     def names(place: str) -> list[str]:
         return [entry.name for entry in (folder / place).iterdir()]
 
@@ -46,7 +50,7 @@ def _companions(folder: Path) -> Companions:
         plain = file.is_file() and not file.is_symlink() and file.stat().st_size <= LARGEST
         return file.read_bytes() if plain else None
 
-    return Companions(names, read)
+    return Companions(names, read, column)
 
 
 def kind_of(path: Path) -> type[Source]:

@@ -30,7 +30,7 @@ class Hub(Source):
 
     def _entries(self) -> Iterator[Entry | Rejection]:
         data, split, others = _load(self.name)
-        columns = Columns.find(data.features.arrow_schema)
+        columns = Columns.find(data.features.arrow_schema, self.column)
         batches = data.select_columns(columns.used).with_format("arrow").iter(BATCH)
         note = (f"split '{split}' is used, not {', '.join(others)}",) if others else ()
         for entry in columns.entries(batches, f"{self.name.removesuffix(':' + split)}:{split}", local=True):

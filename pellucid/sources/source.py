@@ -22,6 +22,7 @@ class Source(ABC):
         name: of the file, relative to the data set, as valid text.
         label: what its place says: the first folder of the data set in which it lies.
         told: what is said of the file by those beside it.
+        column: that holds the captions of what lies in it; None: the likeliest.
 
     Class attributes:
         suffixes: how the names of such files end, in small letters.
@@ -31,6 +32,7 @@ class Source(ABC):
     name: str
     label: str | None = None
     told: Told = NOTHING
+    column: str | None = None
 
     suffixes: ClassVar[tuple[str, ...]] = ()
 

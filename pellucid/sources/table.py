@@ -26,29 +26,29 @@ class Table(Source):
         except ImportError:
             raise RefusedError(str(missing("pyarrow", "a table"))) from None
         opened = _parquet if self.path.suffix.lower() == ".parquet" else _arrow
-        with opened(self.path) as (columns, batches):
+        with opened(self.path, self.column) as (columns, batches):
             yield from columns.entries(batches, self.name)
 
 
 @contextmanager
-def _parquet(path: Path) -> Iterator[tuple[Columns, Iterator[Any]]]:
+def _parquet(path: Path, column: str | None) -> Iterator[tuple[Columns, Iterator[Any]]]:
     from pyarrow.parquet import ParquetFile
 
     with ParquetFile(path, memory_map=True) as file:
-        columns = Columns.find(file.schema_arrow)
+        columns = Columns.find(file.schema_arrow, column)
         yield columns, file.iter_batches(BATCH, columns=columns.used, use_threads=False)
 
 
 @contextmanager
-def _arrow(path: Path) -> Iterator[tuple[Columns, Iterator[Any]]]:
+def _arrow(path: Path, column: str | None) -> Iterator[tuple[Columns, Iterator[Any]]]:
     """Either of Arrow's two formats, of which `datasets` writes the stream."""
     from pyarrow import ipc, memory_map
 
     with memory_map(str(path)) as file:
         if file.read(len(MAGIC)) == MAGIC:
             whole = ipc.open_file(file)
-            yield Columns.find(whole.schema), map(whole.get_batch, range(whole.num_record_batches))
+            yield Columns.find(whole.schema, column), map(whole.get_batch, range(whole.num_record_batches))
         else:
             file.seek(0)
             stream = ipc.open_stream(file)
-            yield Columns.find(stream.schema), iter(stream)
+            yield Columns.find(stream.schema, column), iter(stream)

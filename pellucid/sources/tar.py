@@ -49,7 +49,7 @@ class Tar(Source):
             yield from self._sample(sample)
 
     def _sample(self, members: list["_Member"]) -> Iterator[Entry]:
-        facts = [member.told() for member in members]
+        facts = [member.told(self.column) for member in members]
         label = next((fact.label for fact in facts if fact.label is not None), None)
         captions = next((fact.captions for fact in facts if fact.captions), ())
         things = [member for member in members if member.suffix not in COMPANIONS] or members
@@ -86,20 +86,20 @@ class _Member:
             raise RefusedError(self.content)
         return BytesIO(self.content)
 
-    def told(self) -> Told:
-        """What a .cls, .txt or .json member says of the others."""
+    def told(self, column: str | None) -> Told:
+        """What a .cls, .txt or .json member says of the others; captions of a .json from this key, if one is given."""
         if self.suffix not in COMPANIONS or isinstance(self.content, str):
             return NOTHING
         text = self.content.decode("utf-8", "replace").strip()
         if self.suffix == ".cls":
             return Told(label=text or None)
         if self.suffix == ".txt":
-            return told({"caption": text})
+            return told({"caption": text}) if column is None else NOTHING
         try:
             facts = json.loads(text)
         except ValueError:
             return NOTHING
-        return told(facts) if isinstance(facts, dict) else NOTHING
+        return told(facts, column) if isinstance(facts, dict) else NOTHING
 
 
 def _members(archive: tarfile.TarFile) -> Iterator[_Member]:

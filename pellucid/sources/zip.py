@@ -30,7 +30,7 @@ class Zip(Source):
             if unpacked > allowance(self.path.stat().st_size):
                 raise RefusedError(f"it unpacks to {unpacked:,} bytes, out of proportion to its size")
             found = sorted(((places(member.filename), member) for member in members), key=lambda pair: pair[0])
-            companions = _companions(archive, dict(found))
+            companions = _companions(archive, dict(found), self.column)
             for parts, member in found:
                 place = "/".join(parts)
                 if is_hidden(parts) or companions.is_one(place):
@@ -43,7 +43,7 @@ class Zip(Source):
                 )  # fmt: skip
 
 
-def _companions(archive: ZipFile, members: dict[tuple[str, ...], ZipInfo]) -> Companions:
+def _companions(archive: ZipFile, members: dict[tuple[str, ...], ZipInfo], column: str | None) -> Companions:
     folders: dict[str, list[str]] = {}
     for parts in members:
         folders.setdefault("/".join(parts[:-1]), []).append("".join(parts[-1:]))
@@ -52,7 +52,7 @@ def _companions(archive: ZipFile, members: dict[tuple[str, ...], ZipInfo]) -> Co
         member = members.get(tuple(place.split("/")))
         return None if member is None else _open(archive, member).read()
 
-    return Companions(lambda place: folders.get(place, ()), read)
+    return Companions(lambda place: folders.get(place, ()), read, column)
 
 
 def _open(archive: ZipFile, member: ZipInfo) -> IO[bytes]:

@@ -18,8 +18,9 @@ from pellucid.training.augmentation import Flip
 NAME = "config.toml"
 RECIPES = Path(__file__).parents[1] / "recipes"
 LARGEST = 4096  # side of pictures in pixels
-Condition = Literal["auto", "none", "label", "caption"]
-"""What samples are conditioned on: auto is labels and captions, as far as there are any."""
+CONDITIONS = ("auto", "none", "label", "caption")
+"""What samples are conditioned on: auto is labels and captions, as far as there are any. Any other word names the column, or
+the key of a metadata file, that holds the captions."""
 
 
 class DataConfig(BaseModel):
@@ -34,9 +35,14 @@ class DataConfig(BaseModel):
     path: str = ""
     size: int | tuple[int, int] | None = None
     channels: int | None = Field(None, ge=1)
-    condition: Condition = "auto"
+    condition: str = Field("auto", min_length=1)
     flip: Flip = "none"
     shift: int = Field(0, ge=0, le=LARGEST)
+
+    @property
+    def column(self) -> str | None:
+        """That holds captions; None: the likeliest."""
+        return None if self.condition in CONDITIONS else self.condition
 
     @field_validator("size", mode="before")
     @classmethod

@@ -50,13 +50,18 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
     path = Path(config.data.path)
     modality: Modality = build(modalities, config.modality)
     pack = _packed(config, path, folder, modality, started, watch)
-    wanted = config.data.condition
+    wanted, column = config.data.condition, config.data.column
     with_labels = wanted in ("auto", "label") and bool(pack.label_names)
-    with_captions = wanted in ("auto", "caption") and bool(pack.captioned)
+    with_captions = (wanted in ("auto", "caption") or column is not None) and bool(pack.captioned)
     if wanted == "label" and not with_labels:
         raise DataError(
             f"condition = label, but '{path}' has no labels: expected sub-folders named by label, or a labels file beside "
             "the array"
+        )
+    if column is not None and not with_captions:
+        raise DataError(
+            f"condition = {column}, but nothing in '{path}' has a text under that name: expected auto, none, label, "
+            "caption, or a column of metadata.jsonl, metadata.csv or a Parquet file"
         )
     if wanted == "caption" and not with_captions:
         raise DataError(
@@ -77,6 +82,8 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
     if is_pack(path):
         return _fitting(Pack.open(path), config)
     settings = config.data.model_dump(mode="json", include={"size", "channels"})
+    if config.data.column is not None:
+        settings["column"] = config.data.column
     there = _there(folder, settings)
     exists = path.exists() or is_remote(path)
     if there is not None and started and not exists:
@@ -85,7 +92,8 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
     current = Pack.current(folder, settings, marks)
     if current is not None:
         return current
-    records = watch(modality.read(path, size=config.data.size, channels=config.data.channels, labels=True))
+    own = config.data
+    records = watch(modality.read(path, size=own.size, channels=own.channels, labels=True, column=own.column))
     if there is None or not started:
         return write_pack(records, folder, settings=settings, fingerprint=marks)
     found = write_pack(records, folder.with_name("data-found"), settings=settings, fingerprint=marks)
@@ -100,7 +108,12 @@ def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, sta
 
 def _fitting(pack: Pack, config: RunConfig) -> Pack:
     """A pack given as data, whose shape is what it is."""
-    size, channels = config.data.size, config.data.channels
+    size, channels, column = config.data.size, config.data.channels, config.data.column
+    if column is not None and pack.manifest["settings"].get("column") != column:
+        raise ConfigError(
+            f"The pack '{pack.folder}' does not hold captions of column '{column}': train from the source files, or leave "
+            "condition out"
+        )
     fits = pack.shape[1:] == size if isinstance(size, tuple) else size in (None, max(pack.shape[1:]))
     if not fits or (channels is not None and pack.shape[0] != channels):
         raise ConfigError(

@@ -12,7 +12,7 @@ from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
-from pellucid.training.config import NAME, Condition, RunConfig, apply_settings, load_config, load_recipe
+from pellucid.training.config import NAME, RunConfig, apply_settings, load_config, load_recipe
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
@@ -34,7 +34,7 @@ def train(
     minutes: float | None = None,
     samples: int | None = None,
     size: int | None = None,
-    condition: Condition | None = None,
+    condition: str | None = None,
     latent: bool = False,
     recipe: Path | str | None = None,
     settings: Sequence[str] = (),
@@ -52,7 +52,8 @@ def train(
         minutes: time to train for; or
         samples: how many to train on, counting repeats.
         size: longer side of the pictures in pixels; None: as the data is.
-        condition: what samples are conditioned on; None or "auto": labels and captions, if there are any.
+        condition: what samples are conditioned on: "none", "label", "caption", or the column that holds captions; None or
+            "auto": labels and captions, if there are any.
         latent: train an autoencoder first, in a third of the minutes, and diffuse its latents.
         recipe: settings to start from: the name of a recipe that ships with the package, or a TOML file.
         settings: "key=value" for any other setting, as `--set` on the command line.
