@@ -12,7 +12,6 @@ Everything is imported on first use, so `import pellucid` costs nothing.
 """
 
 from importlib import import_module
-from importlib.metadata import version
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +37,8 @@ _HOMES = {
 
 def __getattr__(name: str) -> Any:
     if name == "__version__":
+        from importlib.metadata import version  # costs as much as all the rest
+
         return version("pellucid")
     if name not in _HOMES:
         raise AttributeError(f"module 'pellucid' has no attribute '{name}'")

@@ -254,7 +254,7 @@ every_cdf = pytest.mark.parametrize(
 
 def test_every_distribution_has_its_test() -> None:
     """No registered distribution of times goes without a closed form here, nor a weighting."""
-    assert {case[0] for case in CDFS} == set(TIMES)
+    assert {case[0] for case in CDFS} == set(TIMES) - {"levels"}  # they have theirs with the denoisers that have levels
     assert {*X0_WEIGHTS, "none"} == set(WEIGHTINGS)
 
 
@@ -292,7 +292,8 @@ def test_times_depend_on_the_position_alone(name: str, stratify: int) -> None:
     order = np.random.default_rng(0).permutation(200)
     torch.testing.assert_close(times.draw(5, positions[order], EDM()), whole[order], rtol=4e-16, atol=0)
     assert torch.equal(times.draw(5, positions, EDM()), whole)
-    assert not bool((times.draw(6, positions, EDM()) == whole).any())
+    if name != "levels":  # in groups that they divide, those are where they are
+        assert not bool((times.draw(6, positions, EDM()) == whole).any())
     assert whole.dtype == torch.float64
 
 
