@@ -132,6 +132,7 @@ def test_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert all(value.dtype == after[name].dtype and torch.equal(value, after[name]) for name, value in before.items())
     assert list(Model.load(tmp_path / "fast.safetensors").config.solvers) == ["2"]
     for options, message in (
+        (["--steps", "2", "--minutes", "1"], "--minutes has no effect with --method solver"),
         (["--steps", "1"], "expected 2 to 16"), (["--steps", "2", "--prompts", "none.txt"], "'none.txt' cannot be read"),
         (["--steps", "2", "--out", "x.pt"], "no such format as '.pt'"),
     ):  # fmt: skip

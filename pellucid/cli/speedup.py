@@ -8,6 +8,7 @@ import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import check_out
+from pellucid.core.errors import ConfigError
 
 
 def speedup(
@@ -52,6 +53,9 @@ def speedup(
       pellucid speedup RUN --steps 2 --method consistency --minutes 9 -o two
     """
     where = choose_device(device)
+    others = {"--data": data, "--minutes": minutes, "--samples": samples} if method == "solver" else {"--prompts": prompts}
+    if idle := [name for name, value in others.items() if value is not None]:
+        raise ConfigError(f"{idle[0]} has no effect with --method {method}: leave it out, or choose the other method")
     if method == "solver":
         check_out(out, (".safetensors",), "--out", folder=False)
         lines, values = _solver(model, steps, out, prompts, lessons, seed or 0, where, quiet)
