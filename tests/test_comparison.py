@@ -105,3 +105,10 @@ def test_what_is_refused(
     asked: dict[str, Any] = {"methods": METHODS, "minutes": 0.002, "seeds": 2, "n": 12, "settings": SMALL}
     with pytest.raises(error, match=message):
         compare(data, done[0], observer=Watcher(), **{**asked, **changed})
+
+
+def test_data_that_is_not_there_leaves_nothing(tmp_path: Path) -> None:
+    """So that the next call, with the right name, may have the folder."""
+    with pytest.raises(UserError, match="There is no"):
+        compare(tmp_path / "none", tmp_path / "out", minutes=0.002, n=12, observer=Watcher())
+    assert not (tmp_path / "out" / "comparison.json").exists()

@@ -22,7 +22,7 @@ from pellucid.training.prepare import prepare
 DIFFUSION = "diffusion"
 """The method that is trained by default."""
 METHODS = (DIFFUSION, "variational", "vae", "adversarial", "gan")
-SPEEDS, FOUND = "seconds.json", "evaluation.json"
+WHAT, SPEEDS, FOUND = "comparison.json", "seconds.json", "evaluation.json"
 SHEET = 36
 """Samples in the picture of a method."""
 
@@ -66,8 +66,9 @@ def compare(
     if out.exists() and not out.is_dir():
         raise UserError(f"Cannot write '{out}': it is a file, expected a folder")
     what = {"data": _path(data), "methods": list(configs), "minutes": minutes, "n": n, "settings": list(settings)}
-    _same(out / "comparison.json", what)
+    _refuse_another(out / WHAT, what)
     pack = prepare(next(iter(configs.values())), out / "data").pack.folder  # once for all
+    _write(out / WHAT, what)  # not before here: what cannot be read leaves no comparison behind
     configs = {name: apply_settings(config, [_toml("data.path", str(pack.absolute()))]) for name, config in configs.items()}
     seconds = _speeds(out / SPEEDS, configs, device, observer.stage("measuring the speed of each"))
     whole = duration(60 * minutes * seeds * len(configs))
@@ -109,8 +110,8 @@ def _toml(key: str, value: str) -> str:
     return f"{key}={json.dumps(value, ensure_ascii=False)}"
 
 
-def _same(file: Path, what: dict[str, Any]) -> None:
-    """Keep what is compared; refuse to go on with something else."""
+def _refuse_another(file: Path, what: dict[str, Any]) -> None:
+    """Only what was compared is gone on with."""
     if file.is_file():
         before = json.loads(file.read_text(encoding="utf-8"))
         for name, value in what.items():
@@ -118,9 +119,6 @@ def _same(file: Path, what: dict[str, Any]) -> None:
                 raise ConfigError(
                     f"'{file.parent}' holds a comparison with {name} = {before.get(name)}, not {value}: choose another --out"
                 )
-        return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write(file, what)
 
 
 def _speeds(file: Path, configs: dict[str, RunConfig], device: str, tell: Tell) -> dict[str, list[float]]:
