@@ -100,8 +100,10 @@ class TrainingDisplay:
 
     def _begin_stage(self, name: str, trained: nn.Module, section: Section) -> None:
         """What is trained from here on."""
-        size = sum(p.numel() for p in trained.parameters())
-        self.tell(name, f"{section['name']}, {size / 1e6:.2f}M parameters")
+        sizes = [(p.numel(), p.requires_grad) for p in trained.parameters()]
+        size, learning = sum(n for n, _ in sizes), sum(n for n, learns in sizes if learns)
+        some = f", {learning / 1e6:.2f}M of which are trained" if learning < 0.95 * size else ""
+        self.tell(name, f"{section['name']}, {size / 1e6:.2f}M parameters{some}")
         self.loss, self.last = None, monotonic()
         self.bar.reset(self.task, description="training" if name == "network" else name, visible=False)
 

@@ -9,8 +9,9 @@ import typer
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choose_device, result
 
 FILES = (
-    ("model", "model.safetensors"), ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"),
-    ("journey", "pictures/journey.gif"), ("report", "report.html"),
+    ("model", "model.safetensors"), ("adapters", "lora.safetensors"), ("pipeline", "pipeline"),
+    ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("journey", "pictures/journey.gif"),
+    ("report", "report.html"),
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
 
@@ -21,7 +22,8 @@ def train(
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     start: Annotated[
-        str | None, typer.Option("--from", metavar="MODEL", help="A model to go out from: emoji, a run, a model file.")
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Go out from: emoji, a run, a model file, a pipeline of diffusers."),
     ] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
@@ -54,6 +56,7 @@ def train(
       pellucid train PHOTOS/ --out runs/photos --minutes 30
       pellucid train PHOTOS/ --out runs/photos --minutes 120 --latent
       pellucid train data/fashion-mnist --minutes 10 --set network.size=small
+      pellucid train STYLE/ --out runs/style --minutes 30 --from emoji
       pellucid train --out runs/photos --resume
     """
     from pellucid.cli.console import TrainingDisplay, console, counted, duration
@@ -76,7 +79,7 @@ def train(
     except KeyboardInterrupt:
         saved = (out / "config.toml").is_file()
         raise InterruptedRunError(f"Interrupted. Go on with --resume: {go_on}" if saved else "Interrupted") from None
-    files = {name: out / place for name, place in FILES if (out / place).is_file()}
+    files = {name: out / place for name, place in FILES if (out / place).exists()}
     spent = 60 * model.card["minutes"]
     done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
     done += f", loss {display.loss:.4f}" if display.loss is not None else ""

@@ -7,15 +7,16 @@ from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
 from pellucid.core.shapes import expand
-from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
+from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
 from pellucid.denoisers.sketch import Sketch
 from pellucid.networks.network import Network
 from pellucid.processes.process import Process
 
 
-class Parametric(Denoiser):
+class Parametric(Predicting):
     """x0 = c_skip x_t + c_out F(c_in x_t, c_noise, cond), of which a subclass says what it means.
 
     Arguments:

@@ -1,15 +1,19 @@
 """Captions read by the text encoders of CLIP that Stable Diffusion was trained with."""
 
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from pellucid.conditioners.conditioner import Embedded
 from pellucid.conditioners.prompt import Part, parts
 from pellucid.conditioners.reader import Reader
+
+MEMORY = 2**29
+"""Bytes of texts that are remembered: with SDXL's two encoders about 800."""
 
 
 class ClipText(Reader):
@@ -18,6 +22,8 @@ class ClipText(Reader):
     `cond` holds what the encoders made of the text, flat: the tokens, then the vector. So a text is read once, not at each
     step. A token of weight w counts as nothing + w (token - nothing), where nothing is what the empty text has in its place;
     the vector is of the words alone.
+
+    The encoders are frozen and no part of the module's state: training and saving leave them where they came from.
 
     Arguments:
         tokenizers, encoders: one pair or more.
@@ -31,19 +37,32 @@ class ClipText(Reader):
         self, tokenizers: Sequence[Any], encoders: Sequence[Any], *, penultimate: bool = False, zero_null: bool = False
     ) -> None:
         super().__init__()
-        self.tokenizers, self.encoders = tokenizers, nn.ModuleList(encoders)
+        self.tokenizers, self.encoders = tokenizers, tuple(encoders)  # a tuple is not registered
         self.penultimate, self.zero_null = penultimate, zero_null
         self.length = int(tokenizers[0].model_max_length)
         self.width = sum(encoder.config.hidden_size for encoder in encoders)
+        self._known: OrderedDict[tuple[Part, ...], Tensor] = OrderedDict()
+        for encoder in encoders:
+            encoder.requires_grad_(False)
 
     def forward(self, value: Tensor) -> Embedded:
         end = self.length * self.width
         return Embedded(value[:, end:], value[:, :end].reshape(-1, self.length, self.width))
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """To another device or precision, the encoders too; what was read before is forgotten."""
+        for encoder in self.encoders:
+            encoder._apply(fn)
+        self._known.clear()
+        self.__dict__.pop("_nothing", None)
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
     @property
     def device(self) -> torch.device:
         """Where the encoders are."""
-        return next(self.encoders.parameters()).device
+        place: torch.device = next(self.encoders[0].parameters()).device
+        return place
 
     def extent(self, prompt: str) -> tuple[int, int]:
         found = (self.tokenizers[0](part.text, add_special_tokens=False, verbose=False).input_ids for part in parts(prompt))
@@ -58,9 +77,17 @@ class ClipText(Reader):
         empty = self.row([])[None]
         return torch.zeros_like(empty) if self.zero_null else empty
 
-    @torch.no_grad()
     def row(self, caption: Sequence[Part]) -> Tensor:
-        """Tokens and vector, flat."""
+        """Tokens and vector, flat; the latest are remembered."""
+        asked = tuple(caption)
+        if asked not in self._known:
+            self._known[asked] = row = self._read(asked)
+            while len(self._known) * row.nbytes > MEMORY:
+                self._known.popitem(last=False)
+        return self._known[asked]
+
+    @torch.no_grad()
+    def _read(self, caption: Sequence[Part]) -> Tensor:
         columns, vector = [], torch.zeros(0, device=self.device)
         for tokenizer, encoder in zip(self.tokenizers, self.encoders, strict=True):
             numbers, weights = self._numbered(tokenizer, caption)

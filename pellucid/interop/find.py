@@ -6,6 +6,8 @@ from pathlib import Path
 from pellucid.core.errors import ModelError
 from pellucid.core.library import library
 from pellucid.core.reason import reason
+from pellucid.interop.borrowed import FOLDER
+from pellucid.interop.layout import INDEX
 from pellucid.model.files import SHIPPED
 
 PREFIX = "hub:"
@@ -13,13 +15,16 @@ _NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def find(path: Path | str) -> Path:
-    """The file or folder that `path` stands for: itself; for hub:OWNER/NAME, and for OWNER/NAME where there is no folder
-    OWNER, a pipeline of diffusers on the hub, of which what is not in the cache yet is fetched, safetensors only.
+    """The file or folder that `path` stands for: itself; of a run that trained a pipeline, that; for hub:OWNER/NAME, and
+    for OWNER/NAME where there is no folder OWNER, a pipeline of diffusers on the hub, of which what is not in the cache yet
+    is fetched, safetensors only.
 
     Raises:
         ModelError: it cannot be fetched.
     """
     place = Path(path)
+    if (place / FOLDER / INDEX).is_file():
+        return place / FOLDER
     name = place.as_posix().removeprefix(PREFIX)
     here = place.exists() or place.parent.is_dir() or (SHIPPED / f"{name}.safetensors").is_file()
     if not place.as_posix().startswith(PREFIX) and (here or not _NAME.fullmatch(name)):

@@ -1,5 +1,6 @@
 """A model from wherever it is: a file or run folder of ours, or a folder in the layout of diffusers."""
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from pellucid.codecs.codec import Codec
 from pellucid.codecs.identity import Identity
 from pellucid.core.errors import ModelError, UnsupportedError
 from pellucid.core.library import library
+from pellucid.core.reason import reason
 from pellucid.interop.autoencoder import Autoencoder
 from pellucid.interop.borrowed import Borrowed
 from pellucid.interop.clip_text import ClipText
 from pellucid.interop.find import find
 from pellucid.interop.half import half_precision
 from pellucid.interop.layout import INDEX, PICKLES, Layout, read_json
+from pellucid.interop.lora import NAME as LORA
 from pellucid.interop.lora import add_lora
 from pellucid.interop.native import STABLE, foreign_part
 from pellucid.interop.pretrained import Pretrained
@@ -55,6 +58,9 @@ def load(
         UnsupportedError: a pipeline of another kind; or what only a pipeline can do was asked of a model of ours.
     """
     place = find(path)
+    if (place / LORA).is_file():
+        lora = {place / LORA: 1.0, **(lora or {})}
+        place = find(_trained_from(place))
     if not (place / INDEX).is_file():
         if half or low_memory or lora:
             raise UnsupportedError(f"'{path}' is no pipeline of diffusers, which these options are for")
@@ -85,6 +91,16 @@ def _check_kind(place: Path) -> None:
         raise ModelError(f"'{place}' is one component of a pipeline, its {name}: give the folder that holds {INDEX}")
 
 
+def _trained_from(run: Path) -> str:
+    """The pipeline that the low-rank weights of a run belong to."""
+    file = run / "config.toml"
+    try:
+        return str(tomllib.loads(file.read_text(encoding="utf-8"))["training"]["start"])
+    except (OSError, ValueError, KeyError) as error:
+        raise ModelError(f"'{file}' does not say which pipeline '{run / LORA}' belongs to: {reason(error)}. Give the "
+                         "pipeline as the model and this file as --lora") from None
+
+
 def _spread_out(model: Model) -> None:
     """Attention in slices, pictures decoded one by one and in tiles, text encoders where they need no room."""
     if isinstance(model.denoiser, Pretrained):
@@ -112,7 +128,7 @@ def _assembled(layout: Layout, lora: Mapping[Path, float]) -> Model:
     )  # fmt: skip
     facts = Facts(shape=shape, captions=bool(conditioners), std=1.0)  # of latents, so that all noise starts at variance 1
     card = {"pipeline": layout.name, "left_out": [part for part in LEFT_OUT if part in layout.parts]}
-    return Borrowed(_config(layout, published), facts, denoiser, codec, Image(), card)
+    return Borrowed(_config(layout, published), facts, denoiser, codec, Image(), card, layout=layout)
 
 
 def _levels(layout: Layout) -> Any:

@@ -8,14 +8,15 @@ from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner
 from pellucid.core.shapes import expand
-from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.posterior import Mean
+from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules.table import Table
 
 
-class Pretrained(Denoiser):
+class Pretrained(Predicting):
     """D(x_t, t) = c_skip x_t + c_out F(x_t, k, cond), where k = T t - 1 is the time as the step of a table of T.
 
     Between the steps, where log-SNR is linear in t, k is a fraction. Computed in the precision of x_t but for F.
@@ -52,13 +53,14 @@ class Pretrained(Denoiser):
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
         t = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
         c_skip, c_out = skip_and_out(self.prediction, self.table, expand(t, x_t))
-        x0 = c_skip.to(x_t) * x_t + c_out.to(x_t) * self._predict(x_t, t, cond)
+        x0 = c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond)
         return Mean(x0 if self.clip is None else x0.clamp(-self.clip, self.clip))
 
     def null(self, cond: Cond) -> Cond:
         return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
 
-    def _predict(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> Tensor:
+    def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
+        t = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
         k = (t * self.table.steps - 1).clamp_min(0)
         k = (k.round() if self.whole else k).to(x_t.device, torch.float32)
         output: Tensor = self.network(x_t.to(self.network.dtype), k, **self._told(x_t, cond), return_dict=False)[0]

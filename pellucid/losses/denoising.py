@@ -5,8 +5,8 @@ from torch import Tensor, nn
 
 from pellucid.core.shapes import expand, mean_per_sample
 from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import combination, skip_and_out
-from pellucid.denoisers.regression import Regression
 from pellucid.losses.loss import Loss, Losses
 from pellucid.losses.weighting import Weighting
 
@@ -19,7 +19,7 @@ class DenoisingLoss(Loss):
         weighting: w; may have parameters of its own, which are trained along.
     """
 
-    def __init__(self, *, denoiser: Regression, weighting: Weighting) -> None:
+    def __init__(self, *, denoiser: Predicting, weighting: Weighting) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.weighting = weighting

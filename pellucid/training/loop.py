@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from pellucid.codecs.identity import Identity
 from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
 from pellucid.core.errors import ConfigError
@@ -19,7 +20,7 @@ from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
-from pellucid.model.assemble import assemble_codec, check_sampling
+from pellucid.model.assemble import check_sampling
 from pellucid.model.config import Facts
 from pellucid.model.model import Model
 from pellucid.networks.low_rank import merge
@@ -29,16 +30,16 @@ from pellucid.training.codec import begun, check_learning, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
-from pellucid.training.ema import averages
 from pellucid.training.journal import Journal
 from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
+from pellucid.training.pipeline import is_tuned, tunable
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.stage import told
-from pellucid.training.stages import denoiser_stage
+from pellucid.training.stages import codec_learns, denoiser_stage
 from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
@@ -84,13 +85,13 @@ def run(
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     if model.codec.learned:
         learn_codec(config, prepared, model, stage, identity, observer)
-        if batches.augmentation == Augmentation():  # else each batch is another one, and encoded as it comes
-            batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
+    if not isinstance(model.codec, Identity) and batches.augmentation == Augmentation():  # else encoded as they come
+        batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
     if reads(model) and newest:
         model.card["reading"] = told(folder / "reading")
     elif reads(model):
         learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
-        state.averages = averages(model.denoiser.state_dict(), config.training.ema)
+        state.follow(config.training.ema)
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
@@ -120,7 +121,10 @@ def assemble(
     Raises:
         UserError: settings at fault.
     """
-    model = Model.create(config.model_part(), _facts(config, prepared.facts), config.seed)
+    if is_tuned(config):
+        model: Model = tunable(config, prepared)
+    else:
+        model = Model.create(config.model_part(), _facts(config, prepared.facts), config.seed)
     if start is not None:
         start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
@@ -132,7 +136,7 @@ def assemble(
 
 def _facts(config: RunConfig, facts: Facts) -> Facts:
     """Of what is diffused: the latents of a codec that learns are made to have mean 0 and variance 1."""
-    return facts.model_copy(update={"mean": 0.0, "std": 1.0}) if assemble_codec(config, facts).learned else facts
+    return facts.model_copy(update={"mean": 0.0, "std": 1.0}) if codec_learns(config, facts) else facts
 
 
 def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:
@@ -168,6 +172,8 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     """Everything that training remembers, at its start; the model moves to the device."""
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
+    parameters = model.denoiser.named_parameters()
+    fixed = frozenset(n for n, p in parameters if n.startswith("network.") and not p.requires_grad)  # beside adapters
     loss = build_loss(config, model.denoiser)
     if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
@@ -178,7 +184,9 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     optimiser = build_optimiser(config.optimiser, loss)
     training = denoiser_stage(config, codec=model.codec.learned and "codec" not in model.card, reading=reads(model))
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)
-    return TrainingState(loss, optimiser, averages(model.denoiser.state_dict(), training.ema), plan)
+    state = TrainingState(loss, optimiser, [], plan, fixed=fixed)
+    state.follow(training.ema)
+    return state
 
 
 def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model, noises: dict[str, tuple[int, ...]]) -> Batches:
@@ -207,7 +215,7 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
 
 def _identity(config: RunConfig, prepared: Prepared) -> str:
     """A hash of what makes a run what it is: all settings but how long, how often to save, and where the data lies."""
-    stages = {"autoencoding": assemble_codec(config, prepared.facts).learned, "reading": bool(config.denoiser.get("sketch"))}
+    stages = {"autoencoding": codec_learns(config, prepared.facts), "reading": bool(config.denoiser.get("sketch"))}
     unused = {name: True for name, there in stages.items() if not there}
     exclude: Any = {"training": FREE, "data": {"path"}, "sampling": True, **unused}
     values = config.model_dump(mode="json", exclude=exclude)

@@ -7,6 +7,7 @@ from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.latent import Adversarial, Latent, Variational
 from pellucid.denoisers.regression import Regression
+from pellucid.interop.pretrained import Pretrained
 from pellucid.losses import times, weightings
 from pellucid.losses.adversarial import AdversarialLoss
 from pellucid.losses.consistency import ConsistencyLoss
@@ -32,7 +33,7 @@ def build_loss(config: RunConfig, denoiser: Denoiser) -> Loss:
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
         case Consistency():
             loss = ConsistencyLoss(denoiser=denoiser)
-        case Regression():
+        case Regression() | Pretrained():
             loss = DenoisingLoss(denoiser=denoiser, weighting=build(weightings, config.loss.weighting))
         case _:
             known = "regression, variational, adversarial or consistency"

@@ -1,9 +1,16 @@
 """A run whose codec learns, or which sketches captions, has stages before the denoiser's: how long each of them is."""
 
-
 from math import ceil
 
+from pellucid.model.assemble import assemble_codec
+from pellucid.model.config import Facts
 from pellucid.training.config import RunConfig, TrainingConfig
+from pellucid.training.pipeline import is_tuned
+
+
+def codec_learns(config: RunConfig, facts: Facts) -> bool:
+    """Whether there is a codec to be trained; a pipeline's has been."""
+    return not is_tuned(config) and assemble_codec(config, facts).learned
 
 
 def codec_stage(config: RunConfig) -> TrainingConfig:

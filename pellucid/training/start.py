@@ -16,6 +16,7 @@ from pellucid.model.files import find_model, read_model
 from pellucid.model.model import Model
 from pellucid.networks.low_rank import adapt
 from pellucid.training.config import RunConfig, parse_config
+from pellucid.training.pipeline import is_pipeline, is_tuned, pipeline_settings
 
 GENTLE = 0.001
 """Learning rate of Muon where a model is changed, a fifth of that at which one is made."""
@@ -27,6 +28,8 @@ VOCABULARY = f"{READER}vocabulary"
 
 def settings_of(path: Path | str) -> RunConfig:
     """A configuration that trains the model in `path` further: its parts, and data of its size and channels."""
+    if is_pipeline(path):
+        return pipeline_settings(path)
     config, facts, _, _ = read_model(path)
     channels, *space = facts.shape
     values: dict[str, Any] = config.model_dump()
@@ -39,8 +42,11 @@ def settings_of(path: Path | str) -> RunConfig:
 
 
 def keep_start(config: RunConfig, folder: Path) -> Path | None:
-    """The run's own copy of the model that it goes out from, so that resuming does not depend on where that lay."""
-    if not config.training.start:
+    """The run's own copy of the model that it goes out from, so that resuming does not depend on where that lay.
+
+    A pipeline, which may be large, stays where it is.
+    """
+    if not config.training.start or is_tuned(config):
         return None
     kept = folder / START
     if not kept.is_file():

@@ -1,6 +1,7 @@
 """Everything that training remembers, and its checkpoints."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from torch.optim import Optimizer
 from pellucid.core.errors import ModelError
 from pellucid.losses.loss import Loss
 from pellucid.model.files import write_tensors
-from pellucid.training.ema import PowerEMA
+from pellucid.training.ema import PowerEMA, averages
 from pellucid.training.plan import Plan
 from pellucid.training.slots import named_slots, restore_slots
 
@@ -23,7 +24,8 @@ FORMAT = "pellucid-checkpoint-2"
 class TrainingState:
     """Weights, optimiser, averages, the weak version, plan, samples and steps so far, losses since the log's last line.
 
-    There is nothing else, so resuming is exact.
+    There is nothing else, so resuming is exact. `fixed` names weights of what is trained that stay as they were in the model
+    which training goes out from: they are neither averaged nor stored.
     """
 
     loss: Loss
@@ -34,10 +36,25 @@ class TrainingState:
     seen: int = 0
     step: int = 0
     losses: list[float] = field(default_factory=list)
+    fixed: frozenset[str] = frozenset()
+
+    def follow(self, widths: Iterable[float]) -> None:
+        """Average the weights from now on."""
+        self.averages = averages({n: value for n, value in self._trained().items() if n not in self.fixed}, widths)
+
+    def _trained(self) -> dict[str, Tensor]:
+        tensors: dict[str, Tensor] = self.loss.trained.state_dict()
+        return tensors
+
+    def _left_out(self) -> dict[str, Tensor]:
+        """The weights that are not stored, by their names in the loss."""
+        place = next((name for name, part in self.loss.named_children() if part is self.loss.trained), "")
+        return {f"{place}.{name}": value for name, value in self._trained().items() if name in self.fixed}
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors by name."""
-        named = {f"weights.{name}": value for name, value in self.loss.state_dict().items()}
+        left_out = self._left_out()
+        named = {f"weights.{name}": value for name, value in self.loss.state_dict().items() if name not in left_out}
         named |= {f"optimiser.{name}": value for name, value in named_slots(self.optimiser).items()}
         for average in self.averages:
             named |= {f"ema.{average.width}.{name}": value for name, value in average.average.items()}
@@ -45,11 +62,12 @@ class TrainingState:
 
     def averaged(self) -> dict[str, Tensor]:
         """The weights that make the model: the first average, or those of the last step if there is none."""
-        return self.averages[0].average if self.averages else self.loss.trained.state_dict()
+        return {**self._trained(), **(self.averages[0].average if self.averages else {})}
 
     def widest(self) -> dict[str, Tensor]:
         """The weights that make its weak version: the widest average, which is furthest behind."""
-        return max(self.averages, key=lambda average: average.width).average if self.averages else self.averaged()
+        widest = max(self.averages, key=lambda average: average.width, default=None)
+        return {**self._trained(), **(widest.average if widest else {})}
 
     def save(self, folder: Path, keep: int, identity: str) -> Path:
         """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
@@ -74,7 +92,7 @@ class TrainingState:
                 f"'{path}' belongs to another configuration or data set than this run's: resume with what it was started "
                 "with, or start a new run in another folder"
             )
-        self.loss.load_state_dict(_under(tensors, "weights."))
+        self.loss.load_state_dict({**self._left_out(), **_under(tensors, "weights.")})
         restore_slots(self.optimiser, _under(tensors, "optimiser."))
         for average in self.averages:
             average.average = {

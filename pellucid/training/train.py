@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +18,9 @@ from pellucid.training.loop import run
 from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.start import settings_of
+
+LOOK = 2**20
+"""Pixels of all pictures of a first look together, of which labels and captions are shown."""
 
 
 class Observer(RunObserver, Protocol):
@@ -125,11 +129,11 @@ def _toml(value: object) -> str:
 
 
 def _first_look(model: Model, data: Path, folder: Path) -> Samples:
-    """Samples of every label, a row for each, or of some captions, and how they came about."""
-    labels = len(model.facts.labels)
+    """Samples of every label, a row for each, or of some captions, and how they came about; of large pictures a few."""
+    labels, most = len(model.facts.labels), max(4, min(36, LOOK // prod(model.facts.shape[1:])))
     if model.facts.captions:
         pack = Pack.open(data)
-        ids = stream(model.card["seed"], len(pack), 0, min(36, len(pack))).tolist()
+        ids = stream(model.card["seed"], len(pack), 0, min(most, len(pack))).tolist()
         label = [pack.label_names[pack.labels[sample]] for sample in ids] if labels else None
         prompts = [(*pack.captions(sample), "")[0] for sample in ids]
         samples = model.sample(len(ids), label=label, prompt=prompts, journey=True)
@@ -137,7 +141,7 @@ def _first_look(model: Model, data: Path, folder: Path) -> Samples:
         count = labels * max(1, min(10, 100 // labels))
         samples = model.sample(count, label="all", journey=True)
     else:
-        samples = model.sample(36, journey=True)
+        samples = model.sample(most, journey=True)
     try:
         samples.save(folder / "samples.png")
         samples.save_journey(folder / "journey.gif")
