@@ -5,6 +5,7 @@
     model = pellucid.train("photos/", "runs/photos", minutes=30)
     model = pellucid.load("runs/photos")
     model.sample(16, label="all", guidance=2).save("sheet.png")
+    model.sample(100, **pellucid.choose(model, 100, within=10))
     pellucid.edit(model, "photo.png", mask="mask.png").save("filled.png")
     pellucid.evaluate(model, "held_out/").metrics["frechet"]
 
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.interop.load import load
     from pellucid.model.edit import edit
+    from pellucid.model.effort import choose
     from pellucid.model.model import Model
     from pellucid.model.samples import Samples
     from pellucid.training.train import train
 
-__all__ = ["Model", "Samples", "edit", "evaluate", "load", "train"]
+__all__ = ["Model", "Samples", "choose", "edit", "evaluate", "load", "train"]
 
 _HOMES = {
     "Model": ("model.model", "Model"),
     "Samples": ("model.samples", "Samples"),
+    "choose": ("model.effort", "choose"),
     "edit": ("model.edit", "edit"),
     "evaluate": ("evaluation.evaluate", "evaluate"),
     "load": ("interop.load", "load"),

@@ -128,7 +128,7 @@ class TrainingDisplay:
 
 
 @contextmanager
-def counting(screen: Console, what: str, every: float = 15.0) -> Iterator[Callable[[int, int], None]]:
+def counting(screen: Console, what: str, every: float = 15.0, unit: str = "step") -> Iterator[Callable[[int, int], None]]:
     """A function that is told how many steps of how many are done, and shows it as `TrainingDisplay` does."""
     start = last = monotonic()
     with screen.status(what) as status:
@@ -136,7 +136,7 @@ def counting(screen: Console, what: str, every: float = 15.0) -> Iterator[Callab
         def tell(done: int, total: int) -> None:
             nonlocal last
             left = duration((monotonic() - start) / done * (total - done))
-            text = f"{what}  step {done:,} of {total:,}  {left} left"
+            text = f"{what}  {unit} {done:,} of {total:,}  {left} left"
             status.update(text)
             if not screen.is_terminal and monotonic() - last >= every:
                 last = monotonic()

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.cost_curve import measured, refuse_beside
+from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps, check_guidance
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.evaluation import features as networks
@@ -38,6 +39,10 @@ def evaluate(
     guidance: Guidance = None,
     against: Against = None,
     batch: Batch = 64,
+    curve: Annotated[
+        bool, typer.Option("--curve", metavar=FLAG, help="Measure quality against work, and keep it in the model's file.")
+    ] = False,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="--curve: for so long; 10 unless given.")] = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -47,11 +52,14 @@ def evaluate(
 
     Labels are drawn in the data's proportion. On its own data, a run's log and
     report gain the figures. Compare those of equal N and equal features only.
+    --curve tries samplers, grids, numbers of steps and guidance, each measured,
+    for `sample --within` and `--quality`.
 
     Examples:
       pellucid evaluate runs/photos
       pellucid evaluate runs/photos --data HELD_OUT/ -n 5000 --seeds 3
       pellucid evaluate model.safetensors --data PHOTOS/ --out judged --json
+      pellucid evaluate runs/photos --curve --minutes 20
     """
     from pellucid.cli.console import console, counting
     from pellucid.evaluation.evaluate import evaluate as measure
@@ -59,25 +67,34 @@ def evaluate(
     from pellucid.training.measure import record, run_data
 
     screen = console(quiet)
-    if out is not None and out.exists() and not out.is_dir():
-        raise UserError(f"Cannot write '{out}': it is a file, expected a folder")
+    _check_folder(out)
     loaded, is_run = load(model, choose_device(device)), (model / "log.jsonl").is_file()
     if data is None and not is_run:
         raise ConfigError(f"'{model}' is no run that knows its data: give --data PATH")
+    if curve:
+        refuse_beside({"sampler": sampler, "steps": steps, "guidance": guidance, "against": against, "out": out})
+        result(*measured(loaded, model, data, minutes, features, weights, seed or 0, batch or 64, screen), json, quiet)
+        return
+    if minutes is not None:
+        raise ConfigError("--minutes has no effect without --curve: -n says how many samples are measured")
     check_guidance(loaded, guidance, against)
     found = []
     for each in range(seeds):
         with counting(screen, "sampling" if seeds == 1 else f"seed {each + 1} of {seeds}") as tell:
             found.append(measure(
                 loaded, data or run_data(model), n=n, features=features, weights=weights, seed=(seed or 0) + each,
-                batch=batch or 64, progress=tell, sampler=sampler, steps=steps, guidance=guidance,
-                against=against,
+                batch=batch or 64, progress=tell, sampler=sampler, steps=steps, guidance=guidance, against=against,
             ))  # fmt: skip
     if out is not None:
         found[0].save(out)
     if is_run and found[0].trained_on:
         record(model, found[0], int(loaded.card["samples_seen"]))
     result(_lines(found, out), _values(found, out), json, quiet)
+
+
+def _check_folder(out: Path | None) -> None:
+    if out is not None and out.exists() and not out.is_dir():
+        raise UserError(f"Cannot write '{out}': it is a file, expected a folder")
 
 
 def _lines(found: Sequence["Evaluation"], out: Path | None) -> dict[str, str]:

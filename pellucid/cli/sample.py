@@ -4,10 +4,11 @@ import os
 import re
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pellucid.cli.effort import choice, in_words
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.samplers import grids, samplers
@@ -47,6 +48,12 @@ Against = Annotated[
 Grid = Annotated[
     str | None, typer.Option(metavar="NAME", help=f"Where the steps lie: {', '.join(grids)}.")
 ]
+Within = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="Choose how to sample: the best that takes so long on this machine.")
+]
+Quality = Annotated[
+    Literal["best"] | None, typer.Option(metavar="best", help="Choose how to sample: the best that was measured.")
+]
 Journey = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Also show noise becoming data: .gif, .webp or .png.")
 ]
@@ -68,6 +75,8 @@ def sample(
     guidance_interval: Interval = None,
     against: Against = None,
     grid: Grid = None,
+    within: Within = None,
+    quality: Quality = None,
     journey: Journey = None,
     batch: Batch = None,
     setting: Setting = None,
@@ -79,17 +88,19 @@ def sample(
     """Generate samples.
 
     What is not given is as the model's training set it. --set reaches any setting
-    of the sampler and the grid: sampler.KEY=VALUE, grid.KEY=VALUE.
+    of the sampler and the grid: sampler.KEY=VALUE, grid.KEY=VALUE. --within and
+    --quality choose by what `pellucid evaluate MODEL --curve` measured.
 
     Examples:
       pellucid sample runs/fashion -n 64 --label all --guidance 2 --out sheet.png
       pellucid sample runs/fashion --label bag,coat --steps 12 --journey bags.gif
       pellucid sample runs/fashion --guidance 2 --against weak
+      pellucid sample runs/fashion -n 100 --within 10
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
     check_out(out, PICTURES, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
-    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
     from pellucid.interop.load import load
 
@@ -98,26 +109,43 @@ def sample(
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
-    chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
-    chosen |= {} if batch is None else {"batch": batch}
+    given: dict[str, Any] = {
+        **parts(loaded, {"sampler": sampler, "grid": grid}, setting or []), "steps": steps, "guidance": guidance,
+        "guidance_interval": guidance_interval, "against": against,
+    }  # fmt: skip
+    if choosing := within is not None or quality is not None:
+        given = choice(loaded, n, given, within, quality, conditional=bool(label or prompt), batch=batch)
+    given |= {} if batch is None else {"batch": batch}
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
-            n, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, steps=steps,
-            guidance=guidance, guidance_interval=guidance_interval,
-            against=against, seed=seed or 0, journey=journey is not None, progress=tell, **chosen,
+            n, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, seed=seed or 0,
+            journey=journey is not None, progress=tell, **given,
         )  # fmt: skip
     check_numbers(made)
     written = made.save(out)
-    calls = f"{counted(made.nfe, 'network call')} each"
-    lines = {
-        "done": f"{counted(n, 'sample')} in {duration(made.seconds)}, {n / made.seconds:.1f}/s, {calls}, seed {made.seed}",
-        "samples": str(out) if written == [out] else f"{out}{os.sep} ({counted(len(written), 'file')})",
-    }
     if journey is not None:
         made.save_journey(journey)
-        lines["journey"] = str(journey)
-    facts = {"n": n, "nfe": made.nfe, "seconds": made.seconds, "labels": made.labels, "prompts": made.prompts}
-    result(lines, {**facts, "seed": made.seed, "files": [str(path) for path in written], "journey": journey}, json, quiet)
+    lines = {"chosen": in_words(given)} if choosing else {}
+    result({**lines, **_told(made, out, written, journey)}, _values(made, given, written, journey), json, quiet)
+
+
+def _told(made: "Samples", out: Path, written: list[Path], journey: Path | None) -> dict[str, str]:
+    from pellucid.cli.console import counted, duration
+
+    n, calls = len(made), f"{counted(made.nfe, 'network call')} each"
+    return {
+        "done": f"{counted(n, 'sample')} in {duration(made.seconds)}, {n / made.seconds:.1f}/s, {calls}, seed {made.seed}",
+        "samples": str(out) if written == [out] else f"{out}{os.sep} ({counted(len(written), 'file')})",
+        **({"journey": str(journey)} if journey is not None else {}),
+    }
+
+
+def _values(made: "Samples", given: dict[str, Any], written: list[Path], journey: Path | None) -> dict[str, Any]:
+    return {
+        "n": len(made), "nfe": made.nfe, "seconds": made.seconds, "labels": made.labels, "prompts": made.prompts,
+        "settings": {name: value for name, value in given.items() if value is not None}, "seed": made.seed,
+        "files": [str(path) for path in written], "journey": journey,
+    }  # fmt: skip
 
 
 def check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, folder: bool) -> None:

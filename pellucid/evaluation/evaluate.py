@@ -11,6 +11,7 @@ import torch
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.data.pack import Pack
 from pellucid.evaluation import features as registry
+from pellucid.evaluation.asked import Asked
 from pellucid.evaluation.choose import choose_network
 from pellucid.evaluation.closest import Closest
 from pellucid.evaluation.evaluation import Evaluation
@@ -59,12 +60,10 @@ def evaluate(
     start = perf_counter()
     with opened(data, model) as source:
         network = choose_network(features, source, weights)
-        known = bool(source.names) and set(source.names) <= set(model.facts.labels)
-        labels, prompts = source.proportional(n) if known else None, None
-        if model.facts.captions and source.pack.captioned:
-            drawn, prompts = source.described(n, seed)
-            labels = source.labels(drawn) if known else None
-        samples = model.sample(n, label=labels, prompt=prompts, seed=seed, batch=batch, progress=progress, **sampling)
+        wanted = Asked.of(model, source, n, seed)
+        samples = model.sample(
+            n, label=wanted.labels, prompt=wanted.prompts, seed=seed, batch=batch, progress=progress, **sampling
+        )
         if not bool(samples.data.isfinite().all()):
             raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")
         stored = model.modality.encode(samples.data)  # as it would be written: whole grey levels within range
@@ -72,7 +71,7 @@ def evaluate(
         ids = source.choose(n_real, seed)
         ours = network.features(samples.data)
         theirs = np.concatenate([network.features(block) for block in source.blocks(ids)])
-        judged = known and set(source.names) <= set(network.names)
+        judged = wanted.known and set(source.names) <= set(network.names)
         asked, truth = (samples.labels, source.labels(ids)) if judged else (None, None)
         found = quality(ours, theirs, network, asked=asked, truth=truth, seed=seed)
         near, found["closeness"] = _closeness(source, samples, seed)

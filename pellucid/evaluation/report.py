@@ -13,6 +13,7 @@ import numpy as np
 
 from pellucid.core.errors import UserError
 from pellucid.core.files import atomic_write
+from pellucid.evaluation.cost_chart import cost_section
 from pellucid.evaluation.curves import metric_curves, metric_name, metrics_of, training_curves
 from pellucid.evaluation.data_section import data_section
 from pellucid.evaluation.gallery import EXAMPLES, gallery
@@ -45,6 +46,7 @@ def write_report(run: Path) -> Path:
         *gallery(run / "pictures"),
         _section("Metrics", metric_table(history)),
         _section("Over training", *_charts(metric_curves(history))),
+        _section("Quality against work", *_charts(cost_section(history))),
         _section("Training", *_charts(training_curves(history))),
         _section("Error by noise level", *level_section(history)),
         _section("Data", *data_section(_mapping(summary.get("data")), run / "pictures" / f"{EXAMPLES}.png")),

@@ -5,17 +5,22 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from pellucid.core.errors import UnsupportedError
 from pellucid.data.pack import Pack, is_pack
 from pellucid.evaluation.choose import fitting
+from pellucid.evaluation.cost_curve import CostCurve
 from pellucid.evaluation.curves import metric_name
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.evaluation.evaluation import Evaluation
 from pellucid.evaluation.report import write_report
 from pellucid.evaluation.source import Source
 from pellucid.evaluation.wording import duration, figure
+from pellucid.model.effort import CURVE
+from pellucid.model.files import SHIPPED, find_model, read_model, write_model
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.training.config import NAME, load_config
+from pellucid.training.journal import NAME as LOG
 from pellucid.training.journal import append_event
 
 Tell = Callable[[str, str], Any]
@@ -68,6 +73,28 @@ def record(run: Path, found: Evaluation, seen: int) -> None:
     append_event(run, "evaluation", seen, **found.facts)
     found.show_nearest(run / "pictures" / "nearest.png")
     write_report(run)
+
+
+def keep_curve(place: Path, found: CostCurve) -> None:
+    """Put a quality-cost curve into the model file that `place` stands for, and into the log and report of a run."""
+    config, facts, card, tensors = read_model(place)
+    write_model(changeable(place), config, facts, {**card, CURVE: found.as_card()}, tensors)
+    if (place / LOG).is_file():
+        append_event(place, "curve", int(card["samples_seen"]), **found.as_card())
+        write_report(place)
+
+
+def changeable(place: Path) -> Path:
+    """The model file that `place` stands for.
+
+    Raises:
+        ModelError: none of ours.
+        UnsupportedError: it comes with the package.
+    """
+    file = find_model(place)
+    if file.parent == SHIPPED:
+        raise UnsupportedError(f"'{place}' comes with the package and is not changed: copy '{file}', and measure that")
+    return file
 
 
 def summary(found: Evaluation) -> str:
