@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli.engine import Engine, with_engine
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import (
     JOURNEYS,
@@ -57,6 +58,7 @@ def generate(
     lora: Lora = None,
     half: Half = False,
     low_memory: LowMemory = False,
+    engine: Engine = "torch",
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -80,12 +82,16 @@ def generate(
     from pellucid.cli.console import console, counted, counting, duration
     from pellucid.interop.foreign import Foreign
 
-    screen, notes = console(quiet), list[str]()
+    screen, notes, lines = console(quiet), list[str](), dict[str, str]()
     loaded = _opened(model, choose_device(device), half=half, low_memory=low_memory, lora=_weights(lora or []))
+    if isinstance(loaded, Foreign):
+        others = {"--style": style, "--sampler": sampler, "--journey": journey}
+        _refuse({**others, "--engine": None if engine == "torch" else engine}, type(loaded.pipeline).__name__)
+    else:
+        lines |= with_engine(loaded, engine, n, screen)
     settings: dict[str, Any] = {"negative": negative, "steps": steps, "guidance": guidance, "seed": seed or 0}
     with counting(screen, "drawing") as tell:
         if isinstance(loaded, Foreign):
-            _refuse({"--style": style, "--sampler": sampler, "--journey": journey}, type(loaded.pipeline).__name__)
             made = loaded.generate(prompt, n, progress=tell, **settings)
         else:
             check_guidance(loaded, guidance, None)
@@ -93,7 +99,7 @@ def generate(
             settings |= {"label": label, "sampler": sampler, "journey": journey is not None}
             made = loaded.generate(prompt, n, progress=tell, **settings)
     written = made.save(out)
-    lines = {
+    lines |= {
         "done": f"{counted(len(made), 'picture')} in {duration(made.seconds)}, {counted(made.nfe, 'network call')} each, "
         f"seed {made.seed}",
         **({"note": " ".join(notes)} if notes else {}),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pellucid.cli.effort import choice, in_words
+from pellucid.cli.engine import Engine, with_engine
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.samplers import grids, samplers
@@ -79,6 +80,7 @@ def sample(
     quality: Quality = None,
     journey: Journey = None,
     batch: Batch = None,
+    engine: Engine = "torch",
     setting: Setting = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -109,12 +111,14 @@ def sample(
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
+    lines = with_engine(loaded, engine, min(n, batch or 64), screen)
     given: dict[str, Any] = {
         **parts(loaded, {"sampler": sampler, "grid": grid}, setting or []), "steps": steps, "guidance": guidance,
         "guidance_interval": guidance_interval, "against": against,
     }  # fmt: skip
-    if choosing := within is not None or quality is not None:
+    if within is not None or quality is not None:
         given = choice(loaded, n, given, within, quality, conditional=bool(label or prompt), batch=batch)
+        lines["chosen"] = in_words(given)
     given |= {} if batch is None else {"batch": batch}
     with counting(screen, "sampling") as tell:
         made = loaded.sample(
@@ -125,7 +129,6 @@ def sample(
     written = made.save(out)
     if journey is not None:
         made.save_journey(journey)
-    lines = {"chosen": in_words(given)} if choosing else {}
     result({**lines, **_told(made, out, written, journey)}, _values(made, given, written, journey), json, quiet)
 
 
