@@ -16,6 +16,7 @@ from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.regression import Regression
 from pellucid.losses.consistency import NEAREST, ROUND, ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.weighting import Plain
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
@@ -74,6 +75,25 @@ def test_one_call_draws_normal_data_where_a_regression_gives_its_mean() -> None:
             assert float((found - COVARIANCE).abs().max()) < 0.35, found
 
 
+def test_the_critic_pulls_as_hard_as_its_weight_says() -> None:
+    """On f(x_t, t): the gradient is that of consistency, and the critic's at `weight` times the same norm."""
+    loss = JudgedConsistencyLoss(denoiser=make(Consistency), shape=SHAPE, weight=0.5, gamma=0.0, widths=(16, 32)).double()
+    initialise(loss.critic, Key(1, "init"))
+    loss.progress = 0.5
+    x0, eps, t = data(8, 0).double(), data(8, 1).double(), torch.linspace(0.1, 1, 8, dtype=torch.float64)
+    seen: list[Tensor] = []
+    plain = loss.consistent
+    here, consistent = plain(x0, t, eps, None)
+    loss.consistent = lambda *_: (seen.append(here) or here, consistent)  # type: ignore[method-assign, func-returns-value]
+    weighted = loss(x0, t, eps).weighted
+    (whole,) = torch.autograd.grad(weighted.sum(), here, retain_graph=True)
+    (alone,) = torch.autograd.grad(consistent.sum(), here, retain_graph=True)
+    assert seen
+    torch.testing.assert_close((whole - alone).norm(), 0.5 * alone.norm(), rtol=1e-3, atol=0)
+    critic = list(loss.critic.parameters())
+    assert all(gradient is not None for gradient in torch.autograd.grad(weighted.sum(), critic, allow_unused=True))
+
+
 def test_the_loss_is_what_it_says() -> None:
     """huber(f(x_t) - f(x_r)) / (t - r) with r = t (1 - 2^-a), and no gradient through f(x_r, r)."""
     loss = ConsistencyLoss(denoiser=make(Consistency))
@@ -119,10 +139,11 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
+@pytest.mark.parametrize("critic", [0.0, 0.5])
 @pytest.mark.parametrize("name", ["labelled", "plain"])
-def test_a_run_is_tuned_on_its_own_data(base: Path, name: str, tmp_path: Path) -> None:
+def test_a_run_is_tuned_on_its_own_data(base: Path, name: str, critic: float, tmp_path: Path) -> None:
     """From its weights, with its condition, and it is sampled in as many calls as were asked for."""
-    tuned = tune_to_consistency(base / name, tmp_path / "tuned", steps=3, samples=8)
+    tuned = tune_to_consistency(base / name, tmp_path / "tuned", steps=3, critic=critic, samples=8)
     assert isinstance(tuned.denoiser, Consistency)
     assert tuned.facts.labels == Model.load(base / name).facts.labels
     loaded = Model.load(tmp_path / "tuned")

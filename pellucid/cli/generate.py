@@ -85,8 +85,7 @@ def generate(
     screen, notes, lines = console(quiet), list[str](), dict[str, str]()
     loaded = _opened(model, choose_device(device), half=half, low_memory=low_memory, lora=_weights(lora or []))
     if isinstance(loaded, Foreign):
-        others = {"--style": style, "--sampler": sampler, "--journey": journey}
-        _refuse({**others, "--engine": None if engine == "torch" else engine}, type(loaded.pipeline).__name__)
+        _refuse({"--style": style, "--sampler": sampler, "--journey": journey}, engine, type(loaded.pipeline).__name__)
     else:
         lines |= with_engine(loaded, engine, n, screen)
     settings: dict[str, Any] = {"negative": negative, "steps": steps, "guidance": guidance, "seed": seed or 0}
@@ -139,9 +138,9 @@ def _weights(lora: list[str]) -> dict[Path, float]:
     return found
 
 
-def _refuse(options: dict[str, Any], kind: str) -> None:
+def _refuse(options: dict[str, Any], engine: str, kind: str) -> None:
     """Refuse options that only our own sampling has."""
-    for option, value in options.items():
+    for option, value in {**options, "--engine": None if engine == "torch" else engine}.items():
         if value is not None:
             raise UnsupportedError(f"{option} has no effect on a {kind}, which diffusers runs as it is: leave it out")
 

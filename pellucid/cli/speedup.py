@@ -19,22 +19,22 @@ def speedup(
     out: Annotated[
         Path,
         typer.Option(
-            "--out", "-o", metavar="PATH", help="solver: a model file; consistency: a run's folder.", show_default=False
+            "--out", "-o", metavar="PATH", help="solver: a model file; otherwise a run's folder.", show_default=False
         ),
     ],
     method: Annotated[
-        Literal["solver", "consistency"],
-        typer.Option(help="solver: the network stays as it is; consistency: it is trained on, for 1 to 4 calls."),
+        Literal["solver", "consistency", "adversarial"],
+        typer.Option(help="solver: the network stays as it is; the others train it on, for 1 to 4 calls."),
     ] = "solver",
     prompts: Annotated[
         Path | None, typer.Option(metavar="FILE", help="solver: prompts, a line each, for a model that reads captions.")
     ] = None,
     lessons: Annotated[int, typer.Option(metavar="N", min=1, help="solver: how long to learn, 16 samples a lesson.")] = 300,
     data: Annotated[
-        Path | None, typer.Option(metavar="PATH", help="consistency: data to tune on; a run's own unless given.")
+        Path | None, typer.Option(metavar="PATH", help="To train on; a run's own unless given. Not for solver.")
     ] = None,
-    minutes: Annotated[float | None, typer.Option(metavar="M", help="consistency: train for about this long.")] = None,
-    samples: Annotated[int | None, typer.Option(metavar="N", help="consistency: train on this many.")] = None,
+    minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long. Not for solver.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many. Not for solver.")] = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -45,7 +45,7 @@ def speedup(
     solver: when to call the network and how to combine its answers, learned in
     minutes from the model's own samples in many steps; used whenever as many
     steps are asked for, without --sampler. consistency: the network itself
-    learns to go to the end at once.
+    learns to go to the end at once. adversarial: so, and judged by a critic.
 
     Examples:
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
@@ -60,7 +60,7 @@ def speedup(
         check_out(out, (".safetensors",), "--out", folder=False)
         lines, values = _solver(model, steps, out, prompts, lessons, seed or 0, where, quiet)
     else:
-        lines, values = _consistency(model, steps, out, data, minutes, samples, seed, where, quiet)
+        lines, values = _tuned(model, steps, out, data, minutes, samples, seed, where, quiet, judged=method == "adversarial")
     result(lines, {"method": method, "steps": steps, "seed": seed or 0, **values}, json, quiet)
 
 
@@ -93,17 +93,18 @@ def _solver(
     return lines, values
 
 
-def _consistency(
+def _tuned(
     model: Path, steps: int, out: Path, data: Path | None, minutes: float | None, samples: int | None, seed: int | None,
-    device: str, quiet: bool,
+    device: str, quiet: bool, *, judged: bool,
 ) -> tuple[dict[str, str], dict[str, Any]]:  # fmt: skip
     from pellucid.cli.console import TrainingDisplay, console, counted, duration
-    from pellucid.training.shorten import tune_to_consistency
+    from pellucid.training.shorten import CRITIC, tune_to_consistency
 
     with TrainingDisplay(console(quiet)) as display:
         tuned = tune_to_consistency(
-            model, out, steps=steps, data=data, minutes=minutes, samples=samples, seed=seed, device=device, observer=display
-        )
+            model, out, steps=steps, critic=CRITIC if judged else 0.0, data=data, minutes=minutes, samples=samples,
+            seed=seed, device=device, observer=display,
+        )  # fmt: skip
     spent = 60 * tuned.card["minutes"]
     lines = {
         "done": f"{counted(tuned.card['samples_seen'], 'sample')} in {duration(spent)}",

@@ -23,6 +23,7 @@ losses = Registry("loss", __name__, {
     "variational": "variational.VariationalLoss",
     "adversarial": "adversarial.AdversarialLoss",
     "consistency": "consistency.ConsistencyLoss",
+    "judged_consistency": "judged_consistency.JudgedConsistencyLoss",
     "autoencoding": "autoencoding.AutoencodingLoss",
     "reading": "reading.ReadingLoss",
 })

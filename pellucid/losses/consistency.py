@@ -40,11 +40,15 @@ class ConsistencyLoss(Loss):
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
         """x0, eps (B, C, *space); t (B,)."""
+        here, consistent = self.consistent(x0, torch.as_tensor(t, dtype=torch.float64), eps, cond)
+        return Losses(consistent, mean_per_sample((here.detach() - x0) ** 2))
+
+    def consistent(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None) -> tuple[Tensor, Tensor]:
+        """f(x_t, t) and the loss, (B,)."""
         denoiser, process = self.denoiser, self.denoiser.process
-        t = torch.as_tensor(t, dtype=torch.float64)
         r = t * (1 - 2 ** -(1 + (NEAREST - 1) * self.progress))
         with torch.no_grad():
             nearer = denoiser.clean(process.corrupt(x0, r, eps), r, cond)
         here = denoiser.clean(process.corrupt(x0, t, eps), t, cond)
         distance = torch.sqrt(mean_per_sample((here - nearer) ** 2) + ROUND**2) - ROUND
-        return Losses(distance / (t - r).to(distance), mean_per_sample((here.detach() - x0) ** 2))
+        return here, distance / (t - r).to(distance)

@@ -57,8 +57,9 @@ class DataConfig(BaseModel):
 class LossConfig(BaseModel):
     """The weighting of noise levels, how they are drawn, and how often a condition is dropped for guidance.
 
-    `kl`: of a variational denoiser, factor of the divergence; `gamma`: of an adversarial one, weight of the gradient's
-    penalty. These two have noise levels of their own, equally often.
+    `kl`: of a variational denoiser, factor of the divergence; `gamma`: of a critic, weight of the gradient's penalty.
+    Variational and adversarial denoisers have noise levels of their own, equally often. `critic`: of a consistency denoiser,
+    weight of a critic that judges it as well.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -68,6 +69,7 @@ class LossConfig(BaseModel):
     drop_condition: float = Field(0.1, ge=0, lt=1)
     kl: float = Field(1.0, ge=0)
     gamma: float = Field(0.1, ge=0)
+    critic: float = Field(0.0, ge=0)
 
 
 class AutoencodingConfig(BaseModel):

@@ -174,7 +174,7 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     model.denoiser.process.check_prior(model.facts.std)
     parameters = model.denoiser.named_parameters()
     fixed = frozenset(n for n, p in parameters if n.startswith("network.") and not p.requires_grad)  # beside adapters
-    loss = build_loss(config, model.denoiser)
+    loss = build_loss(config, model.denoiser, model.codec.latent_shape(model.facts.shape))
     if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
         assert isinstance(reader, Reader)

@@ -12,6 +12,7 @@ from pellucid.losses import times, weightings
 from pellucid.losses.adversarial import AdversarialLoss
 from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.loss import Loss
 from pellucid.losses.time import Levels, Times
 from pellucid.losses.variational import VariationalLoss
@@ -19,8 +20,11 @@ from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig
 
 
-def build_loss(config: RunConfig, denoiser: Denoiser) -> Loss:
+def build_loss(config: RunConfig, denoiser: Denoiser, shape: tuple[int, ...]) -> Loss:
     """The loss, with whatever it trains along at its start.
+
+    Arguments:
+        shape: (C, *space) of what is diffused.
 
     Raises:
         UnsupportedError: a denoiser that is known exactly, and not trained.
@@ -31,6 +35,10 @@ def build_loss(config: RunConfig, denoiser: Denoiser) -> Loss:
             loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
         case Adversarial():
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
+        case Consistency() if config.loss.critic:
+            loss = JudgedConsistencyLoss(
+                denoiser=denoiser, shape=shape, weight=config.loss.critic, gamma=config.loss.gamma
+            )
         case Consistency():
             loss = ConsistencyLoss(denoiser=denoiser)
         case Regression() | Pretrained():

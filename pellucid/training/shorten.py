@@ -9,12 +9,16 @@ from pellucid.model.model import Model
 from pellucid.training.measure import run_data
 from pellucid.training.train import Observer, train
 
+CRITIC = 0.5
+"""Weight of a critic, where one judges."""
+
 
 def tune_to_consistency(
     model: Path,
     out: Path,
     *,
     steps: int = 2,
+    critic: float = 0.0,
     data: Path | None = None,
     minutes: float | None = None,
     samples: int | None = None,
@@ -22,10 +26,13 @@ def tune_to_consistency(
     device: str = "cpu",
     observer: Observer | None = None,
 ) -> Model:
-    """Train the model's weights on by `losses.ConsistencyLoss`; the run and its model are written to the folder `out`.
+    """Train the model's weights on by `losses.ConsistencyLoss`, with a critic by `losses.JudgedConsistencyLoss`.
+
+    The run and its model are written to the folder `out`.
 
     Arguments:
         steps: network calls that are taken unless others are asked for.
+        critic: weight of a critic; 0: none.
         data: what it is tuned on; None: what the run `model` was trained on.
         minutes, samples: how long; see `train`.
 
@@ -43,7 +50,7 @@ def tune_to_consistency(
     kept = {f"denoiser.{name}": value for name, value in config.denoiser.items() if name != "name"}
     wanted = {
         "denoiser.name": "consistency", **kept, "sampling.sampler": "consistency", "sampling.steps": steps,
-        "sampling.grid": "uniform", "sampling.guidance": 1.0, "sampling.against": "null",
+        "sampling.grid": "uniform", "sampling.guidance": 1.0, "sampling.against": "null", "loss.critic": critic,
     }  # fmt: skip
     settings = ["solvers={}", *(f"{key}={json.dumps(value)}" for key, value in wanted.items())]
     return train(
