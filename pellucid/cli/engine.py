@@ -1,8 +1,10 @@
-"""`--engine` of several commands."""
+"""`--engine` and `--reuse` of several commands."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from pellucid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,11 +16,19 @@ Engine = Annotated[
     typer.Option(help="What runs the network: torch, ONNX Runtime, or that where it is faster."),
 ]
 
+Reuse = Annotated[
+    int | None, typer.Option(metavar="K", min=2, help="Compute coarse features at every K-th network call alone.")
+]
 
-def with_engine(model: "Model", kind: Literal["torch", "onnx", "auto"], rows: int, screen: "Console") -> dict[str, str]:
+
+def with_engine(
+    model: "Model", kind: Literal["torch", "onnx", "auto"], reuse: int | None, rows: int, screen: "Console"
+) -> dict[str, str]:
     """Have the network run so; what is to be told."""
     if kind == "torch":
         return {}
+    if reuse is not None:
+        raise ConfigError(f"--reuse {reuse} and --engine {kind}: give one of them")
     from pellucid.interop.engine import accelerate
 
     with screen.status("preparing the engine, which is kept for the next time"):
@@ -26,3 +36,15 @@ def with_engine(model: "Model", kind: Literal["torch", "onnx", "auto"], rows: in
     if found is None:
         return {"engine": "torch, ONNX Runtime is not faster here, or not possible"}
     return {"engine": f"ONNX Runtime, {found.speed:.2f} times as fast as torch, answers differ by {found.difference:.0e}"}
+
+
+def with_reuse(model: "Model", every: int | None, n: int, screen: "Console", **settings: Any) -> dict[str, str]:
+    """Have features be reused, drawing a few samples without and with that; what is to be told."""
+    if every is None:
+        return {}
+    from pellucid.interop.reuse import CHECKED, measure
+
+    with screen.status("measuring what reuse costs"):
+        cost = measure(model, every, n, **settings)
+    words = f"{cost.speed:.2f} times as fast, and values differ by {cost.difference:.3g}, root mean square"
+    return {"reuse": f"{words} ({min(n, CHECKED)} samples without it and with it)"}

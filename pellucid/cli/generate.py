@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.engine import Engine, with_engine
+from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import (
     JOURNEYS,
@@ -59,6 +59,7 @@ def generate(
     half: Half = False,
     low_memory: LowMemory = False,
     engine: Engine = "torch",
+    reuse: Reuse = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -84,19 +85,18 @@ def generate(
 
     screen, notes, lines = console(quiet), list[str](), dict[str, str]()
     loaded = _opened(model, choose_device(device), half=half, low_memory=low_memory, lora=_weights(lora or []))
-    if isinstance(loaded, Foreign):
-        _refuse({"--style": style, "--sampler": sampler, "--journey": journey}, engine, type(loaded.pipeline).__name__)
-    else:
-        lines |= with_engine(loaded, engine, n, screen)
     settings: dict[str, Any] = {"negative": negative, "steps": steps, "guidance": guidance, "seed": seed or 0}
+    if isinstance(loaded, Foreign):
+        others = {"--style": style, "--sampler": sampler, "--journey": journey, "--reuse": reuse}
+        _refuse(others, engine, type(loaded.pipeline).__name__)
+    else:
+        check_guidance(loaded, guidance, None)
+        lines |= with_engine(loaded, engine, reuse, n, screen)
+        notes, settings["label"], settings["sampler"] = _notes(loaded, prompt), _style(loaded, style), sampler
+        lines |= with_reuse(loaded, reuse, n, screen, prompt=prompt, **settings)
+        settings["journey"] = journey is not None
     with counting(screen, "drawing") as tell:
-        if isinstance(loaded, Foreign):
-            made = loaded.generate(prompt, n, progress=tell, **settings)
-        else:
-            check_guidance(loaded, guidance, None)
-            notes, label = _notes(loaded, prompt), _style(loaded, style)
-            settings |= {"label": label, "sampler": sampler, "journey": journey is not None}
-            made = loaded.generate(prompt, n, progress=tell, **settings)
+        made = loaded.generate(prompt, n, progress=tell, **settings)
     written = made.save(out)
     lines |= {
         "done": f"{counted(len(made), 'picture')} in {duration(made.seconds)}, {counted(made.nfe, 'network call')} each, "

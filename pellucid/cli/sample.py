@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from pellucid.cli.effort import choice, in_words
-from pellucid.cli.engine import Engine, with_engine
+from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.samplers import grids, samplers
@@ -81,6 +81,7 @@ def sample(
     journey: Journey = None,
     batch: Batch = None,
     engine: Engine = "torch",
+    reuse: Reuse = None,
     setting: Setting = None,
     seed: Seed = None,
     device: Device = "auto",
@@ -111,7 +112,7 @@ def sample(
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
-    lines = with_engine(loaded, engine, min(n, batch or 64), screen)
+    lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
     given: dict[str, Any] = {
         **parts(loaded, {"sampler": sampler, "grid": grid}, setting or []), "steps": steps, "guidance": guidance,
         "guidance_interval": guidance_interval, "against": against,
@@ -120,11 +121,12 @@ def sample(
         given = choice(loaded, n, given, within, quality, conditional=bool(label or prompt), batch=batch)
         lines["chosen"] = in_words(given)
     given |= {} if batch is None else {"batch": batch}
+    asked: dict[str, Any] = {
+        "label": wanted(loaded, label), "prompt": prompt and expand(prompt), "negative": negative, "seed": seed or 0
+    }  # fmt: skip
+    lines |= with_reuse(loaded, reuse, n, screen, **asked, **given)
     with counting(screen, "sampling") as tell:
-        made = loaded.sample(
-            n, label=wanted(loaded, label), prompt=prompt and expand(prompt), negative=negative, seed=seed or 0,
-            journey=journey is not None, progress=tell, **given,
-        )  # fmt: skip
+        made = loaded.sample(n, journey=journey is not None, progress=tell, **asked, **given)
     check_numbers(made)
     written = made.save(out)
     if journey is not None:
