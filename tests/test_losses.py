@@ -243,6 +243,7 @@ CDFS: list[tuple[str, dict[str, float], Schedule, Any]] = [
     ("logit_normal", {"mean": -0.5, "std": 0.7}, Linear(), lambda t: stats.norm.cdf(np.log(t / (1 - t)), -0.5, 0.7)),
     ("mode", {}, Cosine(), lambda t: mode_cdf(t, 0.8)),
     ("mode", {"scale": -0.9}, Rectified(), lambda t: mode_cdf(t, -0.9)),
+    ("adaptive", {"base": "mode"}, Cosine(), lambda t: mode_cdf(t, 0.8)),  # as long as no loss was seen
     ("log_normal", {}, EDM(), lambda t: stats.lognorm.cdf(80 * t, 1.2, scale=math.exp(-1.2))),
     ("log_normal", {"mean": 0.4, "std": 1.7}, Rectified(), lambda t: stats.norm.cdf(np.log(t / (1 - t)), 0.4, 1.7)),
     ("log_normal", {"std": 0.5}, Cosine(offset=0.0), lambda t: stats.norm.cdf(np.log(np.tan(np.pi * t / 2)), -1.2, 0.5)),

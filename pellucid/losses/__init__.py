@@ -16,6 +16,7 @@ times = Registry("times", __name__, {
     "mode": "time.Mode",
     "log_normal": "time.LogNormal",
     "levels": "time.Levels",
+    "adaptive": "adaptive.Adaptive",
 })
 
 losses = Registry("loss", __name__, {

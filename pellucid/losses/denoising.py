@@ -7,6 +7,7 @@ from pellucid.core.shapes import expand, mean_per_sample
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import combination, skip_and_out
+from pellucid.losses.adaptive import Adaptive
 from pellucid.losses.loss import Loss, Losses
 from pellucid.losses.weighting import Weighting
 
@@ -17,16 +18,23 @@ class DenoisingLoss(Loss):
     Arguments:
         denoiser: what is trained.
         weighting: w; may have parameters of its own, which are trained along.
+        times: that are drawn by what the losses were, if they are.
     """
 
-    def __init__(self, *, denoiser: Predicting, weighting: Weighting) -> None:
+    def __init__(self, *, denoiser: Predicting, weighting: Weighting, times: Adaptive | None = None) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.weighting = weighting
+        self.times = times
+        self.profile = None if times is None else times.profile
 
     @property
     def trained(self) -> nn.Module:
         return self.denoiser
+
+    def stepped(self) -> None:
+        if self.profile is not None:
+            self.profile.fold()
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
         """x0, eps (B, C, *space); t (B,)."""
@@ -38,4 +46,8 @@ class DenoisingLoss(Loss):
         error = mean_per_sample((output - target) ** 2)
         c_out = skip_and_out(denoiser.prediction, schedule, t, denoiser.sigma_data)[1]
         weighted = self.weighting(error, c_out, schedule, t, denoiser.sigma_data)
+        if self.times is not None:
+            slices = self.times.slices(t, schedule)
+            self.times.profile.add(slices, weighted)
+            weighted = weighted / self.times.densities()[slices].to(weighted)
         return Losses(weighted, (c_out**2).to(error) * error.detach())

@@ -33,6 +33,9 @@ class Loss(nn.Module, ABC):
         """Standard normal numbers that it needs besides eps: a name and the shape for one sample."""
         return {}
 
+    def stepped(self) -> None:
+        """After each step: what was learned of the losses themselves may count from here on."""
+
     @abstractmethod
     def forward(self, *batch: Any) -> Losses:
         """Of a batch's tensors (B, ...)."""

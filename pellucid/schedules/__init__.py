@@ -13,6 +13,7 @@ schedules = Registry("schedule", __name__, {
     "additive": "additive.Additive",
     "table": "table.Table",
     "shifted": "shifted.Shifted",
+    "learned": "learned.Learned",
 })
 
 __getattr__, __dir__, __all__ = schedules.module_interface()

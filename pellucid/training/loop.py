@@ -20,6 +20,8 @@ from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
+from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.time import Times
 from pellucid.model.assemble import check_sampling
 from pellucid.model.config import Facts
 from pellucid.model.model import Model
@@ -130,8 +132,9 @@ def assemble(
     caption = model.conditioners.get("caption")
     if isinstance(caption, Caption):
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
-    state = _assemble_state(config, model, torch.device(device))
-    return model, state, _assemble_batches(config, prepared, model, state.loss.noises)
+    times = build_times(config, model.denoiser)
+    state = _assemble_state(config, model, times, torch.device(device))
+    return model, state, _assemble_batches(config, prepared, model, times, state.loss.noises)
 
 
 def _facts(config: RunConfig, facts: Facts) -> Facts:
@@ -168,13 +171,13 @@ def _refuse_nested(folder: Path, data: Path) -> None:
         raise ConfigError(f"The run's folder '{folder}' lies inside the data '{data}': give an --out elsewhere")
 
 
-def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> TrainingState:
+def _assemble_state(config: RunConfig, model: Model, times: Times, device: torch.device) -> TrainingState:
     """Everything that training remembers, at its start; the model moves to the device."""
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
     parameters = model.denoiser.named_parameters()
     fixed = frozenset(n for n, p in parameters if n.startswith("network.") and not p.requires_grad)  # beside adapters
-    loss = build_loss(config, model.denoiser, model.codec.latent_shape(model.facts.shape))
+    loss = build_loss(config, model.denoiser, times, model.codec.latent_shape(model.facts.shape))
     if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
         assert isinstance(reader, Reader)
@@ -189,9 +192,11 @@ def _assemble_state(config: RunConfig, model: Model, device: torch.device) -> Tr
     return state
 
 
-def _assemble_batches(config: RunConfig, prepared: Prepared, model: Model, noises: dict[str, tuple[int, ...]]) -> Batches:
+def _assemble_batches(
+    config: RunConfig, prepared: Prepared, model: Model, times: Times, noises: dict[str, tuple[int, ...]]
+) -> Batches:
     return Batches(
-        prepared.pack, prepared.modality, model.codec, model.denoiser.process, build_times(config, model.denoiser),
+        prepared.pack, prepared.modality, model.codec, model.denoiser.process, times,
         config.seed, Conditions(model.conditioners, config.loss.drop_condition), model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
     )  # fmt: skip
@@ -208,6 +213,8 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
         "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
         "minutes": round(before + state.plan.elapsed / 60, 2), "seed": config.seed,
     }  # fmt: skip
+    if isinstance(state.loss, DenoisingLoss) and state.loss.times is not None:
+        model.card["learned_schedule"] = state.loss.times.knots(model.denoiser.process.schedule)
     for part in model.parts().values():
         part.eval().requires_grad_(False)
     model.save(folder)

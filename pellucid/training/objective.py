@@ -1,7 +1,7 @@
 """What a denoiser is trained by: the loss that fits it, and the times at which it is trained."""
 
 from pellucid.core.config import build
-from pellucid.core.errors import UnsupportedError
+from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key
 from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
@@ -9,6 +9,7 @@ from pellucid.denoisers.latent import Adversarial, Latent, Variational
 from pellucid.denoisers.regression import Regression
 from pellucid.interop.pretrained import Pretrained
 from pellucid.losses import times, weightings
+from pellucid.losses.adaptive import Adaptive
 from pellucid.losses.adversarial import AdversarialLoss
 from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
@@ -20,10 +21,11 @@ from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig
 
 
-def build_loss(config: RunConfig, denoiser: Denoiser, shape: tuple[int, ...]) -> Loss:
+def build_loss(config: RunConfig, denoiser: Denoiser, drawn: Times, shape: tuple[int, ...]) -> Loss:
     """The loss, with whatever it trains along at its start.
 
     Arguments:
+        drawn: the times at which it is trained.
         shape: (C, *space) of what is diffused.
 
     Raises:
@@ -42,7 +44,10 @@ def build_loss(config: RunConfig, denoiser: Denoiser, shape: tuple[int, ...]) ->
         case Consistency():
             loss = ConsistencyLoss(denoiser=denoiser)
         case Regression() | Pretrained():
-            loss = DenoisingLoss(denoiser=denoiser, weighting=build(weightings, config.loss.weighting))
+            adaptive = drawn if isinstance(drawn, Adaptive) else None
+            loss = DenoisingLoss(
+                denoiser=denoiser, weighting=build(weightings, config.loss.weighting), times=adaptive
+            )
         case _:
             known = "regression, variational, adversarial or consistency"
             raise UnsupportedError(f"{type(denoiser).__name__} cannot be trained: set denoiser.name to {known}")
@@ -53,6 +58,13 @@ def build_loss(config: RunConfig, denoiser: Denoiser, shape: tuple[int, ...]) ->
 
 
 def build_times(config: RunConfig, denoiser: Denoiser) -> Times:
-    """As configured, but the levels of a denoiser that has some."""
+    """As configured, but the levels of a denoiser that has some.
+
+    Raises:
+        ConfigError: times that follow the losses, of a loss that tells none.
+    """
+    if config.loss.times.get("name") == "adaptive" and not isinstance(denoiser, Regression | Pretrained):
+        raise ConfigError(f"loss.times.name = adaptive follows the losses of a regression: a {type(denoiser).__name__} has "
+                          "none such, set it to mode")
     found: Times = Levels(levels=denoiser.levels) if isinstance(denoiser, Latent) else build(times, config.loss.times)
     return found

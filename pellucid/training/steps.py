@@ -98,6 +98,7 @@ class Steps:
         if not (abs(loss) < inf and norm < inf):
             raise self._diverged(batch, norm)
         state.optimiser.step()
+        state.loss.stepped()
         state.seen += self.config.batch
         state.step += 1
         for average in state.averages:
