@@ -1,6 +1,7 @@
 """`pellucid compare`."""
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -73,18 +74,21 @@ def compare(
 
 
 class _Display:
-    """A line for each stage, and of each training what `train` shows of its steps."""
+    """A line for each stage and how far it is, and of each training what `train` shows of its steps."""
 
     def __init__(self, quiet: bool) -> None:
         from pellucid.cli.console import console
 
         self.screen: Console = console(quiet)
         self.training: TrainingDisplay | None = None
+        self.open = ExitStack()
 
     def stage(self, text: str) -> Callable[[int, int], None]:
+        from pellucid.cli.console import counting
+
         self.close()
         self.screen.print(text)
-        return lambda *_: None
+        return self.open.enter_context(counting(self.screen, text))
 
     def begin(self, prepared: Any, model: Any, state: Any) -> None:
         from pellucid.cli.console import TrainingDisplay
@@ -100,7 +104,8 @@ class _Display:
         self.training.step(state, loss, samples_per_second)
 
     def close(self) -> None:
-        """End the bar that there is."""
+        """End the bar that there is, or the count."""
+        self.open.close()
         if self.training is not None:
             self.training.bar.stop()
             self.training = None
