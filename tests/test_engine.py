@@ -31,8 +31,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Any:
         yield folder / "pellucid" / "engine"
 
 
-def made(**settings: Any) -> Model:
-    config = ModelConfig(network={"name": "unet", "channels": [8, 16], "attention": True, "heads": 2}, **settings)
+def made() -> Model:
+    config = ModelConfig(network={"name": "mlp", "width": 16, "depth": 1})
     model = Model.create(config, Facts(shape=(1, 8, 8), labels=("a", "b")), 0)
     for place, value in enumerate(model.denoiser.network.parameters()):
         value.data.copy_(Key(0, "weights").normal([place], tuple(value.shape))[0] / 10)

@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("tune") / "data" / "dark"
     place.mkdir(parents=True)
-    for index in range(12):
+    for index in range(24):
         (place / f"{index}.png").write_bytes(picture(4 + index % 3))
         (place / f"{index}.txt").write_text("a dark thing", encoding="utf-8")
     return place.parent
@@ -61,9 +61,9 @@ def losses(run: Path) -> list[float]:
 
 def test_adapters_are_a_small_file_that_diffusers_reads(folder: Path, data: Path, tmp_path: Path) -> None:
     """They are the default; the run is a model; our load and diffusers' own give the network that was trained."""
-    made = train(data, tmp_path / "run", start=folder, samples=96, settings=[*QUICK, *LEARNING, "training.rank=4"])
+    made = train(data, tmp_path / "run", start=folder, samples=48, settings=[*QUICK, *LEARNING, "training.rank=4"])
     before, after = predicted(load(folder)), predicted(made)
-    assert (after - before).abs().max() > 0.02
+    assert (after - before).abs().max() > 0.01
     torch.testing.assert_close(predicted(load(tmp_path / "run")), after, rtol=0, atol=1e-5)
     torch.testing.assert_close(predicted(load(folder, lora={tmp_path / "run" / "lora.safetensors": 0.0})), before)
     peer = diffusers.StableDiffusionPipeline.from_pretrained(folder)
@@ -74,6 +74,7 @@ def test_adapters_are_a_small_file_that_diffusers_reads(folder: Path, data: Path
     with torch.no_grad():
         torch.testing.assert_close(predicted(model), after, rtol=0, atol=1e-5)
     assert not (tmp_path / "run" / "pipeline").exists()
+    assert load(tmp_path / "run").card == made.card
     assert train(data, tmp_path / "default", start=folder, samples=4, settings=QUICK).card["samples_seen"] == 4
     assert load_config(tmp_path / "default" / "config.toml").training.rank == 16
 
@@ -135,6 +136,8 @@ def test_pictures_of_nothing_in_particular(data: Path, tmp_path: Path) -> None:
     assert load_config(tmp_path / "run" / "config.toml").training.rank == 0
     assert diffusers.DDIMPipeline.from_pretrained(tmp_path / "run" / "pipeline").unet is not None
     assert _run(["sample", run, "-n", "2", "--steps", "2", "--out", str(tmp_path / "two.png"), "--quiet"]) == 0
+    assert _run(["evaluate", run, "-n", "20", "--steps", "2", "--quiet"]) == 0
+    assert '"event": "evaluation"' in (tmp_path / "run" / "log.jsonl").read_text()
 
 
 def test_what_is_refused(folder: Path, data: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A model of another library: it samples and trains like any of ours, and is saved in that library's layout."""
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from shutil import copy2
@@ -8,7 +9,7 @@ from typing import Any
 import torch
 
 from pellucid.core.errors import UnsupportedError
-from pellucid.core.files import atomic_folder
+from pellucid.core.files import atomic_folder, atomic_write
 from pellucid.core.library import library
 from pellucid.interop.layout import PICKLES, Layout
 from pellucid.interop.lora import NAME, adapters
@@ -19,6 +20,7 @@ from pellucid.model.samples import Samples
 
 FOLDER = "pipeline"
 """Of a run, where what it trained is a whole pipeline."""
+CARD = "card.json"
 PIXELS = 2**20
 """How many are made at once, unless told: one picture of SDXL's size."""
 
@@ -44,7 +46,7 @@ class Borrowed(Model):
 
     def save(self, path: Path | str, *, half: bool = False) -> None:  # noqa: ARG002
         """Into a folder: adapters to lora.safetensors, where the network has any; else the whole pipeline to pipeline/, its
-        network as it is now and its other components as they were.
+        network as it is now and its other components as they were; and what is known of its training to card.json.
 
         Raises:
             UnsupportedError: `path` is to be a file.
@@ -55,6 +57,8 @@ class Borrowed(Model):
             raise UnsupportedError(f"A {kind} stays in the layout of diffusers, and is not saved as the file '{path}'")
         assert isinstance(self.denoiser, Pretrained)
         network, source = self.denoiser.network, self.layout.folder
+        with atomic_write(folder / CARD) as file:
+            file.write_text(json.dumps(self.card, ensure_ascii=False), encoding="utf-8")
         if weights := adapters(network):
             write_tensors(folder / NAME, weights, {"format": "pt"})
             return

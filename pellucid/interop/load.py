@@ -13,7 +13,7 @@ from pellucid.core.errors import ModelError, UnsupportedError
 from pellucid.core.library import library
 from pellucid.core.reason import reason
 from pellucid.interop.autoencoder import Autoencoder
-from pellucid.interop.borrowed import Borrowed
+from pellucid.interop.borrowed import CARD, Borrowed
 from pellucid.interop.clip_text import ClipText
 from pellucid.interop.find import find
 from pellucid.interop.half import half_precision
@@ -71,6 +71,8 @@ def load(
         raise UnsupportedError(f"'{place}' is not made of parts that are known here: {part}. "
                                "`pellucid generate` hands it to diffusers as it is")
     model = _assembled(layout, lora or {})
+    if (card := Path(path) / CARD).is_file():  # of a run that trained it
+        model.card |= read_json(card)
     for module in model.parts().values():
         module.to(device, torch.float32).eval().requires_grad_(False)
     model.denoiser.to(dtype)
