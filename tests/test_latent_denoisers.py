@@ -79,8 +79,8 @@ def entropy(process: Process, t: Tensor) -> float:
 def test_the_variational_loss_bounds_the_entropy_and_comes_near(kind: str) -> None:
     """Of normal data, whose posterior is normal, a decoder with a latent can be exact: the bound is tight after training."""
     process, levels, n = PROCESSES[kind], 4, 4000
-    # a latent that says nothing costs 0.25, which so short a training may end with: along the additive chain as a rule, along
-    # the rectified schedule now and then, so another start is given two more chances
+    # a latent that says nothing costs 0.25, which so short a training may end with: along the additive chain as a rule,
+    # along the rectified schedule now and then, so that other starts are given a chance
     near = 0.15 if kind == "rectified" else 0.6
     for start in range(3):
         loss = VariationalLoss(denoiser=make(Variational, process, levels), widths=(16,)).double()
@@ -178,7 +178,8 @@ def test_an_adversarial_denoiser_learns_two_points(levels: int) -> None:
 
     n, grid = 2000, torch.linspace(1, 0, levels + 1, dtype=torch.float64)
     for start in range(3):  # so short a training may end anywhere, depending on how threads round
-        loss = AdversarialLoss(denoiser=make(Adversarial, PROCESSES["rectified"], levels), gamma=1.0, widths=(16, 32)).double()
+        denoiser = make(Adversarial, PROCESSES["rectified"], levels)
+        loss = AdversarialLoss(denoiser=denoiser, gamma=1.0, widths=(16, 32)).double()
         initialise(loss.critic, Key(1 + start, "init"))
         train(loss, 300, 0.001, two, batch=64)
         x_1 = FastDraws(n, 1).normal("prior", 0, SHAPE)
