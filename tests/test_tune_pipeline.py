@@ -147,6 +147,7 @@ def test_what_is_refused(folder: Path, data: Path, tmp_path: Path) -> None:
         (folder, {"condition": "label"}, [], "is told captions only"),
         (plain, {"condition": "caption"}, [], "neither labels nor captions"),
         (plain, {}, ["training.rank=4"], "takes no low-rank weights"),
+        (folder, {}, ["training.rank=1000"], "no layer of the UNet2DConditionModel is larger"),
         (folder, {}, ["network.size=small"], "a pipeline keeps its own"),
         (folder, {}, ["training.rank=0", "training.weak=0.1"], "keeps no weak version"),
         (folder, {"size": SIDE // 2}, [], "leave data.size"),

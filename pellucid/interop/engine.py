@@ -1,11 +1,12 @@
 """A network run by ONNX Runtime instead of torch: exported once, checked against torch, kept for the next time.
 
 A graph is exported for the shapes that the network is called with, the number of samples left open. It lies under
-$XDG_CACHE_HOME/pellucid/engine (~/.cache), named by a hash of the network's weights and of the versions that made it.
+$XDG_CACHE_HOME/pellucid/engine (~/.cache), named by a hash of the network's weights and code and of torch's version.
 """
 
 import logging
 import os
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -218,8 +219,11 @@ class _Flat(nn.Module):
 
 
 def _digest(network: nn.Module) -> str:
-    """Of the architecture as it prints itself, and of all weights."""
+    """Of the architecture as it prints itself, of the files that its code is in, and of all weights."""
     found = sha256(repr(network).encode())
+    files = {getattr(sys.modules[type(part).__module__], "__file__", None) for part in network.modules()}
+    for file in sorted(filter(None, files)):
+        found.update(Path(file).read_bytes())
     for name, value in network.state_dict().items():
         found.update(name.encode())
         found.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pellucid.core.errors import ModelError, UnsupportedError
+from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.library import library
 from pellucid.core.random import Key
 from pellucid.core.reason import reason
@@ -57,6 +57,7 @@ def adapt(network: Any, rank: int, key: Key) -> None:
     `rank`, made by peft; A is drawn, B zero at the start.
 
     Raises:
+        ConfigError: a rank that no layer is larger than.
         UnsupportedError: a network that takes none, or peft is not installed.
     """
     if not takes_adapters(network):
@@ -67,6 +68,8 @@ def adapt(network: Any, rank: int, key: Key) -> None:
         name for name, layer in network.named_modules()
         if isinstance(layer, nn.Linear | nn.Conv2d) and min(layer.weight.flatten(1).shape) > rank
     ]  # fmt: skip
+    if not names:
+        raise ConfigError(f"training.rank = {rank}: no layer of the {type(network).__name__} is larger, try 16")
     with library("diffusers"):
         from peft import LoraConfig
 
