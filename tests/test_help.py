@@ -9,8 +9,10 @@ import pytest
 
 from test_cli import COMMANDS, PROGRAM
 
-LONGEST, TRIES = 0.6, 3
-"""Seconds of processor time, and how often they are measured at most: beside other work they grow too."""
+LONGEST, TRIES = 0.8, 3
+"""Seconds of processor time, and how often they are measured at most. On an idle machine it takes 0.5; beside the suite's other
+workers, which share caches and cores, 0.65 was measured; with torch it would be over 2.
+"""
 HEAVY = "import atexit, sys; atexit.register(lambda: print({'torch', 'numpy'} & {*sys.modules}, file=sys.stderr))\n"
 
 
@@ -22,7 +24,7 @@ def worked() -> float:
 
 @pytest.mark.parametrize("words", [[], ["--help"], *([name, "--help"] for name in COMMANDS)], ids=" ".join)
 def test_help_is_quick_and_fits(words: list[str]) -> None:
-    """It has examples and 80 columns, takes under 0.6 s of processor time, imports neither torch nor NumPy."""
+    """It has examples and 80 columns, takes under 0.8 s of processor time, imports neither torch nor NumPy."""
     environment = {**os.environ, "COLUMNS": "80", "NO_COLOR": "1", "TERM": "dumb"}
     took: list[float] = []
     while len(took) < TRIES and min(took, default=LONGEST) >= LONGEST:
