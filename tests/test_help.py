@@ -10,8 +10,8 @@ import pytest
 from test_cli import COMMANDS, PROGRAM
 
 LONGEST, TRIES = 0.8, 3
-"""Seconds of processor time, and how often they are measured at most. On an idle machine it takes 0.5; beside the suite's other
-workers, which share caches and cores, 0.65 was measured; with torch it would be over 2.
+"""Seconds of processor time, and how often they are measured at most. On an idle machine it takes 0.5; beside other workers of
+the suite, which share caches and cores, 0.65 was measured; with torch it would be over 2.
 """
 HEAVY = "import atexit, sys; atexit.register(lambda: print({'torch', 'numpy'} & {*sys.modules}, file=sys.stderr))\n"
 
