@@ -10,7 +10,7 @@ import pytest
 from test_cli import COMMANDS, PROGRAM
 
 LONGEST, TRIES = 0.8, 3
-"""Seconds of processor time, and how often they are measured at most. On an idle machine it takes 0.5; beside other workers of
+"""Seconds of processor time, and how often they are measured at most. On an idle machine it takes 0.5; beside workers of
 the suite, which share caches and cores, 0.65 was measured; with torch it would be over 2.
 """
 HEAVY = "import atexit, sys; atexit.register(lambda: print({'torch', 'numpy'} & {*sys.modules}, file=sys.stderr))\n"
