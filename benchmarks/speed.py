@@ -30,6 +30,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.core.precision import has_bfloat16
+from pellucid.denoisers.predicting import Predicting
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.weighting import Plain
 from pellucid.model.config import Facts, ModelConfig, Section
@@ -108,7 +109,8 @@ def ours(name: str, precision: str, batch: int = 64) -> Contender:
     """A network of ours under its loss, as training runs it."""
     network = NETWORKS[name]
     model = Model.create(ModelConfig(network=network), Facts(shape=(1, 28, 28), labels=tuple("abcdefghij")))
-    loss = DenoisingLoss(denoiser=model.denoiser, weighting=Plain())  # type: ignore[arg-type]
+    assert isinstance(model.denoiser, Predicting)
+    loss = DenoisingLoss(denoiser=model.denoiser, weighting=Plain())
     x0, eps, t = torch.randn(batch, 1, 28, 28), torch.randn(batch, 1, 28, 28), torch.rand(batch, dtype=torch.float64)
     cond = {"label": torch.arange(batch) % 10}
 

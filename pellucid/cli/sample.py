@@ -112,11 +112,11 @@ def sample(
     if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
-    lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
     given: dict[str, Any] = {
         **parts(loaded, {"sampler": sampler, "grid": grid}, setting or []), "steps": steps, "guidance": guidance,
         "guidance_interval": guidance_interval, "against": against,
     }  # fmt: skip
+    lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
     if within is not None or quality is not None:
         given = choice(loaded, n, given, within, quality, conditional=bool(label or prompt), batch=batch)
         lines["chosen"] = in_words(given)
