@@ -208,7 +208,7 @@ def encoder(**settings: Any) -> Caption:
 def test_what_a_caption_becomes() -> None:
     caption = encoder()
     value = caption.parse(["a red hat", "一只猫"], 3)
-    vector, tokens = caption(value)
+    vector, tokens, _ = caption(value)
     assert tokens is not None
     assert (vector.shape, tokens.shape) == ((3, 8), (3, 6, 256))
     assert torch.equal(tokens[0], tokens[2])  # prompts repeat
@@ -341,7 +341,7 @@ def test_conditions_drop_together_and_alone(run: Path) -> None:
     caption = model.conditioners["caption"]
     assert isinstance(caption, Caption)
     conditions = Conditions(model.conditioners, drop=0.25)
-    found = [conditions(pack, ids, pack.labels[ids], Keyed(0, ids), epoch) for epoch in range(40)]
+    found = [conditions(pack, ids, pack.labels[ids], torch.zeros(24, 1, 8, 8), Keyed(0, ids), epoch) for epoch in range(40)]
     labels, texts = (torch.stack([one[name] for one in found]) for name in ("label", "caption"))
     none = [labels == 2, (texts == caption.null(1)).flatten(2).all(-1)]
     for share, expected in ((none[0], 1 - 0.75**2), (none[1], 1 - 0.75**2), (none[0] & none[1], 0.25 + 0.75 * 0.25**2)):

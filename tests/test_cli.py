@@ -28,7 +28,9 @@ from pellucid.core.errors import ConfigError
 from pellucid.model.model import Model
 from pellucid.training.train import train
 
-COMMANDS = ("train", "sample", "generate", "edit", "speedup", "evaluate", "compare", "likelihood", "doctor")
+COMMANDS = (
+    "train", "sample", "generate", "edit", "continue", "impute", "speedup", "evaluate", "compare", "likelihood", "doctor",
+)  # fmt: skip
 SETTINGS = ("network.name=mlp", "network.width=16", "network.depth=1", "training.batch=16", "sampling.steps=2")
 SET = " ".join(f"--set {setting}" for setting in SETTINGS)
 QUICK = f"--samples 32 {SET}"

@@ -246,6 +246,8 @@ CDFS: list[tuple[str, dict[str, float], Schedule, Any]] = [
     ("adaptive", {"base": "mode"}, Cosine(), lambda t: mode_cdf(t, 0.8)),  # as long as no loss was seen
     ("log_normal", {}, EDM(), lambda t: stats.lognorm.cdf(80 * t, 1.2, scale=math.exp(-1.2))),
     ("log_normal", {"mean": 0.4, "std": 1.7}, Rectified(), lambda t: stats.norm.cdf(np.log(t / (1 - t)), 0.4, 1.7)),
+    ("log_uniform", {}, Rectified(), lambda t: np.log(t / (1 - t) / 0.001) / np.log(1e4)),
+    ("log_uniform", {"low": 0.01, "high": 1.0}, EDM(), lambda t: np.log(80 * t / 0.01) / np.log(100)),
     ("log_normal", {"std": 0.5}, Cosine(offset=0.0), lambda t: stats.norm.cdf(np.log(np.tan(np.pi * t / 2)), -1.2, 0.5)),
 ]
 every_cdf = pytest.mark.parametrize(

@@ -120,7 +120,7 @@ def test_tokens_are_what_transformers_makes_of_a_text(home: Path, kind: str) -> 
         torch.testing.assert_close(row[: len(h), 1:].float(), layer_norm(h, h.shape[-1:]), rtol=2**-10, atol=1e-4)
         assert row[:, 0].tolist() == [1.0] * len(h) + [0.0] * (LENGTH - len(h))
         assert not row[len(h) :].any()
-    vector, tokens = made(value)
+    vector, tokens, _ = made(value)
     assert tokens is not None
     n = int(value[1, :, 0].sum())
     assert torch.equal(tokens[1, n:], made.tokens.bias.expand(LENGTH - n, -1))

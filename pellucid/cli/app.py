@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from pellucid.cli.compare import compare
+from pellucid.cli.completing import continue_, impute
 from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
 from pellucid.cli.edit import edit
@@ -31,8 +32,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, speedup, evaluate, compare, likelihood, doctor):
-    app.command()(command)
+for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, doctor):
+    app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data, name="data")
 
 
@@ -50,6 +51,7 @@ def pellucid(
       pellucid sample runs/photos -n 16 --out sheet.png
       pellucid generate "a smiling cat" -o cat.png
       pellucid edit runs/photos photo.png --mask mask.png --out filled.png
+      pellucid continue runs/power history.csv --length 48 --out forecast.png
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid evaluate runs/photos
       pellucid compare PHOTOS/ --minutes 5 --out compared

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Json, Quiet, result
+from pellucid.cli.options import Json, Quiet, Setting, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.known import recipes
 
@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from pellucid.training.prepare import Prepared
 
 PAGES = (".png", ".jpg", ".jpeg", ".webp", ".html")
+AXES = {2: "columns x rows", 3: "channels x height x width"}
 LABELS, NAMED = 12, 3  # that are told on the screen
 
 data = typer.Typer(rich_markup_mode="rich")
 
 Source = Annotated[Path, typer.Argument(metavar="DATA", help="Whatever train reads.", show_default=False)]
-Size = Annotated[int | None, typer.Option(metavar="N", help="Side of the pictures in pixels.")]
+Size = Annotated[int | None, typer.Option(metavar="N", help="Side of pictures in pixels, rows of a window of series.")]
 Channels = Annotated[int | None, typer.Option(metavar="N", help="1 for grey, 3 for RGB.")]
 Sheet = Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="A picture of examples, or a page: .png, .html.")]
 Folder = Annotated[Path, typer.Option("--out", "-o", metavar="PACK", help="A new folder.", show_default=False)]
@@ -49,6 +50,7 @@ def show(
     out: Sheet = Path("data.png"),
     size: Size = None,
     channels: Channels = None,
+    setting: Setting = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -69,7 +71,7 @@ def show(
     from pellucid.evaluation.data_page import write_data_page
 
     with TemporaryDirectory() as folder:
-        prepared, found = _read(source, Path(folder) / "pack", size, channels, quiet)
+        prepared, found = _read(source, Path(folder) / "pack", size, channels, setting or [], quiet)
         pack, values = prepared.pack, {"path": str(source), **contents(prepared.pack)}
         values |= {
             "found": found, "duplicates": duplicates(pack), "mean": prepared.facts.mean, "std": prepared.facts.std,
@@ -91,6 +93,7 @@ def pack(
     out: Folder,
     size: Size = None,
     channels: Channels = None,
+    setting: Setting = None,
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -113,7 +116,7 @@ def pack(
     if source.is_dir() and out.resolve().is_relative_to(source.resolve()):
         raise ConfigError(f"The pack '{out}' would lie inside the data '{source}': give an --out elsewhere")
     start = perf_counter()
-    prepared, _ = _read(source, out, size, channels, quiet)
+    prepared, _ = _read(source, out, size, channels, setting or [], quiet)
     values = contents(prepared.pack)
     samples = f"{counted(values['samples'], 'sample')} of {_shape(values)}"
     lines = {
@@ -157,7 +160,7 @@ def fetch(
 
 
 def _read(
-    source: Path, folder: Path, size: int | None, channels: int | None, quiet: bool
+    source: Path, folder: Path, size: int | None, channels: int | None, settings: list[str], quiet: bool
 ) -> tuple["Prepared", dict[str, Any]]:
     """The data as training reads it, packed into `folder`, and the sizes that its pictures had."""
     from pellucid.cli.console import console
@@ -166,12 +169,13 @@ def _read(
     from pellucid.data.pack import is_pack
     from pellucid.evaluation.shapes import shapes
     from pellucid.modalities import modalities
-    from pellucid.training.config import parse_config
-    from pellucid.training.prepare import prepare
+    from pellucid.training.config import apply_settings, parse_config
+    from pellucid.training.prepare import kind_of, prepare
 
     given = {"path": str(source), "size": size, "channels": channels, "condition": "none"}
     config = parse_config({"data": {name: value for name, value in given.items() if value is not None}})
-    modality = build(modalities, config.modality)
+    config = apply_settings(config, settings)
+    modality = build(modalities, kind_of(config))
     screen = console(quiet)
     with screen.status("looking"):
         found = shapes(modality.files(source) if source.exists() and not is_pack(source) else [])
@@ -231,8 +235,8 @@ def _shape(values: dict[str, Any]) -> str:
     '3 x 32 x 48 (channels x height x width)'
     """
     shape = values["shape"]
-    axes = " (channels x height x width)" if len(shape) == 3 else ""
-    return " x ".join(map(str, shape)) + axes
+    axes = AXES.get(len(shape))
+    return " x ".join(map(str, shape)) + (f" ({axes})" if axes else "")
 
 
 def _training(labels: tuple[str, ...], unlabelled: int, captioned: bool = False) -> str:

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from pellucid.model.model import Model
     from pellucid.model.samples import Samples
 
+TABLES = (".csv", ".parquet", ".tsv")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
-COLOURS = (1, 3, 4)  # channels that a picture can show
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, an .npy array, or a folder for one file each.")
+    Path, typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy or .csv of all, or a folder for a file each.")
 ]
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
@@ -101,7 +101,7 @@ def sample(
       pellucid sample runs/fashion -n 100 --within 10
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, PICTURES, "--out", folder=True)
+    check_out(out, (*PICTURES, *TABLES), "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
@@ -109,7 +109,8 @@ def sample(
 
     screen = console(quiet)
     loaded = load(model, choose_device(device))
-    if loaded.facts.shape[0] not in COLOURS and (out.suffix.lower() != ".npy" or journey is not None):
+    check_out(out, loaded.modality.suffixes, "--out", folder=True)
+    if not loaded.modality.shows(loaded.facts.shape) and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
     given: dict[str, Any] = {

@@ -4,6 +4,7 @@ from pellucid.core.registry import Registry
 
 conditioners = Registry("conditioner", __name__, {
     "caption": "caption.Caption",
+    "given": "given.Given",
     "label": "label.Label",
     "pretrained": "pretrained.Pretrained",
 })

@@ -11,11 +11,12 @@ TOKEN_WIDTH = 256
 
 class Embedded(NamedTuple):
     """What a network is told: `vector` (B, width) is added to its embedding of the noise level, `tokens` (B, L, TOKEN_WIDTH)
-    are what it may attend to; None where a vector says it all.
+    are what it may attend to, `planes` (B, C, *space) what it sees beside x_t; None for what there is not.
     """
 
-    vector: Tensor
+    vector: Tensor | None = None
     tokens: Tensor | None = None
+    planes: Tensor | None = None
 
 
 class Conditioner(nn.Module, ABC):

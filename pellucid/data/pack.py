@@ -43,6 +43,7 @@ class Pack:
         self.samples: NDArray[Any] = np.load(folder / SAMPLES, mmap_mode="r", allow_pickle=False)
         self.labels: NDArray[np.int64] = np.load(folder / LABELS, mmap_mode="r", allow_pickle=False)
         self.captioned = int(manifest.get("captioned", 0))  # how many samples have captions
+        self.missing = int(manifest.get("missing", 0))  # how many lack values, which are NaN
         if self.captioned:
             self._lines: NDArray[np.uint8] = np.memmap(folder / CAPTIONS, np.uint8, "r")
             self._places: NDArray[np.int64] = np.load(folder / PLACES, mmap_mode="r", allow_pickle=False)
@@ -110,6 +111,11 @@ class Pack:
     def notes(self) -> dict[str, int]:
         """What was chosen while reading, in words, and for how many source files."""
         return dict(self.manifest["notes"])
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """What the reader said of the first source file besides."""
+        return next((dict(source.details) for source in self.sources() if isinstance(source, Origin)), {})
 
     def sources(self) -> Iterator[Origin | Rejection]:
         """Every source file in the order of reading."""

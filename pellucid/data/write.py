@@ -61,7 +61,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
     """Writes all but the manifest; returns what the manifest says of it."""
     names: dict[str, int] = {}
     notes: Counter[str] = Counter()
-    rejected = 0
+    rejected = missing = 0
     samples: GrowingArray | None = None
     with ExitStack() as stack:
         labels = stack.enter_context(GrowingArray(building / LABELS, (), np.int64))
@@ -74,6 +74,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
                     samples = stack.enter_context(array)
                 _check(record, samples)
                 samples.append(record.data)
+                missing += record.data.dtype.kind == "f" and not np.isfinite(record.data).all()
                 index = -1 if record.label is None else names.setdefault(record.label, len(names))
                 labels.append(np.asarray(index, dtype=np.int64))
                 captions.append(record.captions)
@@ -91,6 +92,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
         "dtype": str(samples.dtype),
         "label_names": _sort_labels(building / LABELS, list(names)),
         "captioned": captions.count,
+        "missing": int(missing),
         "rejected": rejected,
         "notes": dict(notes),
     }

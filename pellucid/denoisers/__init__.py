@@ -7,6 +7,7 @@ denoisers = Registry("denoiser", __name__, {
     "variational": "latent.Variational",
     "adversarial": "latent.Adversarial",
     "consistency": "consistency.Consistency",
+    "wiener": "wiener.Wiener",
     "mixture": "mixture.Mixture",
     "dataset": "dataset.Dataset",
 })

@@ -22,10 +22,12 @@ class Denoiser(nn.Module, ABC):
         process: the corruption that it undoes.
         conditioners: one for each entry of `cond` that a user may ask for, by its name.
         offers: which of "mean", "sample" and "logits" its posteriors have.
+        fitted: whether it takes something from data in closed form, by `fit`.
         pictures: how many things of the shape of x0 its network sees side by side, x_t among them.
     """
 
     offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    fitted: ClassVar[bool] = False
     pictures: ClassVar[int] = 1
 
     def __init__(self, process: Process, conditioners: Mapping[str, Conditioner] | None = None) -> None:
@@ -37,6 +39,10 @@ class Denoiser(nn.Module, ABC):
     def sampling(self) -> dict[str, Any]:
         """Settings of sampling that suit it, by default."""
         return {}
+
+    def fit(self, x0: Tensor) -> None:  # noqa: ARG002
+        """What it takes from data in closed form, before training: samples (N, C, *space), spread over the data."""
+        return
 
     @abstractmethod
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:

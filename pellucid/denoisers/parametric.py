@@ -72,7 +72,8 @@ class Parametric(Predicting):
             shown.append(seen)
         if self.sketch is not None:
             shown.append(self.sketch(embedded["caption"].vector) / self.sigma_data)
-        vectors = [one.vector for one in embedded.values()] + ([told] if told is not None else [])
+        shown += [one.planes.to(x_t) for one in embedded.values() if one.planes is not None]
+        vectors = [one.vector for one in embedded.values() if one.vector is not None] + ([told] if told is not None else [])
         tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
         vector = sum(vectors[1:], vectors[0]) if vectors else None
         picture = torch.cat(shown, dim=1) if len(shown) > 1 else shown[0]

@@ -6,6 +6,7 @@ features = Registry("feature network", __name__, {
     "fashion": "fashion.FashionFeatures",
     "classifier": "classifier.ClassifierFeatures",
     "fixed": "fixed.FixedFeatures",
+    "temporal": "temporal.TemporalFeatures",
     "inception": "inception.InceptionFeatures",
     "dinov2": "dinov2.Dinov2Features",
 })

@@ -24,7 +24,11 @@ def choose_network(name: str, source: Source, weights: Path | None = None) -> Fe
 
 
 def fitting(source: Source) -> str:
-    """Pinned features for a known data set, a classifier of the data's own labels if there are enough, else fixed ones."""
+    """Pinned features for a known data set, a classifier of the data's own labels if there are enough, else fixed ones; what
+    suits series for those.
+    """
+    if len(source.pack.shape) == 2:
+        return "temporal"
     from pellucid.evaluation.fashion import NAMES, SHAPE
 
     if source.pack.shape == SHAPE and set(source.names) == set(NAMES):

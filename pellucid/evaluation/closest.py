@@ -12,6 +12,7 @@ from pellucid.core.files import atomic_write
 from pellucid.evaluation.nearest import Nearest
 from pellucid.evaluation.source import Source
 from pellucid.evaluation.wording import figure
+from pellucid.modalities.modality import Modality
 from pellucid.modalities.sheet import sheet
 
 ROWS, BESIDE = 10, 3
@@ -21,6 +22,7 @@ ROWS, BESIDE = 10, 3
 class Closest:
     """Stored samples (R, 1 + K, C, *space), each row a generated one and its K nearest, at distances (R, K)."""
 
+    modality: Modality
     samples: NDArray[Any]
     distances: NDArray[np.float64]
 
@@ -31,7 +33,7 @@ class Closest:
         ids, distances = found.ids[rows, :BESIDE], found.distances[rows, :BESIDE]
         near = [np.concatenate([source.modality.encode(samples[row])[None], source.pack[ids[i]][0]])
                 for i, row in enumerate(rows.tolist())]  # fmt: skip
-        return cls(np.stack(near), distances)
+        return cls(source.modality, np.stack(near), distances)
 
     def save(self, path: Path) -> None:
         """A contact sheet, with the distances underneath.
@@ -40,6 +42,6 @@ class Closest:
             DataError: channels that are no colours.
         """
         labels = [text for row in self.distances for text in ("sample", *(figure(distance, 2) for distance in row))]
-        pictures = list(self.samples.reshape(-1, *self.samples.shape[2:]))
+        pictures = self.modality.pictures(self.samples.reshape(-1, *self.samples.shape[2:]))
         with atomic_write(path) as temporary:
             sheet(pictures, columns=self.samples.shape[1], labels=labels).save(temporary)

@@ -58,11 +58,9 @@ def write_examples(pack: Pack, modality: Modality, path: Path) -> bool:
     rows = list(_rows(pack))
     ids = list(chain.from_iterable(rows))
     try:
-        if pack.samples.ndim != 4 or pack.samples.dtype != np.uint8:
-            modality.write(modality.decode(pack[np.array(ids)][0]), path)
-            return True
         names = [_short(pack.label_names[label]) if label >= 0 else None for label in pack.labels[ids]]
-        picture = sheet(list(pack[np.array(ids)][0]), columns=max(map(len, rows)), labels=names if any(names) else None)
+        shown = modality.pictures(pack[np.array(ids)][0])
+        picture = sheet(shown, columns=max(map(len, rows)), labels=names if any(names) else None)
     except DataError:  # channels that are no colours
         return False
     with atomic_write(path) as temporary:

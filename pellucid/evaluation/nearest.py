@@ -46,7 +46,10 @@ def nearest(samples: Tensor, source: Source, k: int, *, own: NDArray[np.int64] |
     size = max(1, NUMBERS // max(width, len(queries)))
     for start, block in zip(range(0, count, size), source.blocks(np.arange(count), size), strict=True):
         rows = block.flatten(1)
+        whole = rows.isfinite().all(1)  # what lacks values is near to nothing
+        rows = torch.where(whole[:, None], rows, 0)
         squares = rows.square().sum(1) - 2 * queries @ rows.T  # |query|² is the same for all
+        squares[:, ~whole] = torch.inf
         if own is not None:
             inside = torch.from_numpy(own - start)
             mine = ((inside >= 0) & (inside < len(rows))).nonzero()[:, 0]

@@ -1,4 +1,5 @@
-"""What every feature network is: pictures in, features out that the metrics compare, and classes where it knows them."""
+"""What every feature network is: pictures or series in, features out that the metrics compare, and classes where it knows
+them."""
 
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -45,9 +46,11 @@ class FeatureNetwork(nn.Module, ABC):
         """(B, C, H, W) to (B, F), of one batch."""
 
     def check(self, pictures: Tensor) -> None:
-        """Refuses a shape that the network cannot see."""
+        """Refuses a shape, or values, that the network cannot see."""
         if pictures.ndim != 4:
             raise UnsupportedError(f"Samples of shape {tuple(pictures.shape[1:])} are no pictures: expected (C, H, W)")
+        if not pictures.abs().le(1).all():
+            raise DataError("The pictures leave [-1, 1] or hold NaN; clamp what was generated before measuring it")
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> NDArray[np.float64]:
@@ -57,8 +60,6 @@ class FeatureNetwork(nn.Module, ABC):
             DataError: pictures of another shape, or beyond [-1, 1].
         """
         self.check(pictures)
-        if not pictures.abs().le(1).all():
-            raise DataError("The pictures leave [-1, 1] or hold NaN; clamp what was generated before measuring it")
         batches = (pictures[i : i + self.batch].float() for i in range(0, max(1, len(pictures)), self.batch))
         found: NDArray[np.float64] = torch.cat([self.embed(batch) for batch in batches]).double().numpy()
         return found

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,10 +35,20 @@ class Source:
         names = self.pack.label_names
         return names if len(names) > 1 and int(np.asarray(self.pack.labels).min()) >= 0 else ()
 
+    @cached_property
+    def whole(self) -> NDArray[np.int64]:
+        """The ids of samples without missing values."""
+        ids = np.arange(len(self.pack))
+        if not self.pack.missing:
+            return ids
+        parts = (np.isfinite(self.pack[part][0]).reshape(len(part), -1).all(1) for part in np.split(ids, ids[BLOCK::BLOCK]))
+        return np.asarray(ids[np.concatenate(list(parts))])
+
     def choose(self, n: int, seed: int) -> NDArray[np.int64]:
-        """(min(n, N),) ids drawn by key without replacement, in rising order."""
-        count = len(self.pack)
-        return np.sort(order(seed, 0, count, np.arange(min(n, count))))
+        """(min(n, N),) ids of whole samples drawn by key without replacement, in rising order."""
+        count = len(self.whole)
+        chosen: NDArray[np.int64] = np.sort(self.whole[order(seed, 0, count, np.arange(min(n, count)))])
+        return chosen
 
     def labels(self, ids: NDArray[np.int64]) -> list[str]:
         """The class of each."""
@@ -78,6 +89,8 @@ def opened(data: Path | str | Pack, model: Model) -> Iterator[Source]:
         where = f"'{pack.folder if isinstance(data, Pack) else data}'"
         if pack.shape != model.facts.shape:
             raise DataError(f"{where} holds samples of shape {pack.shape}; the model makes {model.facts.shape}")
-        if len(pack) < LEAST:
-            raise DataError(f"{where} holds {len(pack)} samples; comparing distributions takes at least {LEAST}")
-        yield Source(pack, model.modality)
+        source = Source(pack, model.modality)
+        if len(source.whole) < LEAST:
+            what = f"{len(source.whole)} samples" + (" without missing values" if pack.missing else "")
+            raise DataError(f"{where} holds {what}; comparing distributions takes at least {LEAST}")
+        yield source

@@ -71,7 +71,7 @@ class Pretrained(Predicting):
         if "caption" not in self.conditioners:
             return {}
         conditioner = self.conditioner("caption")
-        vector, tokens = conditioner((cond or {}).get("caption", conditioner.null(len(x_t))))
+        vector, tokens, _ = conditioner((cond or {}).get("caption", conditioner.null(len(x_t))))
         assert tokens is not None
         told: dict[str, Any] = {"encoder_hidden_states": tokens.to(x_t.device, self.network.dtype)}
         if vector.shape[1]:

@@ -15,12 +15,14 @@ times = Registry("times", __name__, {
     "logit_normal": "time.LogitNormal",
     "mode": "time.Mode",
     "log_normal": "time.LogNormal",
+    "log_uniform": "time.LogUniform",
     "levels": "time.Levels",
     "adaptive": "adaptive.Adaptive",
 })
 
 losses = Registry("loss", __name__, {
     "denoising": "denoising.DenoisingLoss",
+    "filtering": "filtering.FilteringLoss",
     "variational": "variational.VariationalLoss",
     "adversarial": "adversarial.AdversarialLoss",
     "consistency": "consistency.ConsistencyLoss",

@@ -15,17 +15,33 @@ from pellucid.losses.weighting import Weighting
 class DenoisingLoss(Loss):
     """w(t) |D(x_t, t, cond) - x0|^2, averaged over the elements of each sample, computed on the network's output.
 
+    Where values may be missing, NaN in x0 is one: it is 0, the mean, before noise, and takes no part in the average.
+
     Arguments:
         denoiser: what is trained.
         weighting: w; may have parameters of its own, which are trained along.
         times: that are drawn by what the losses were, if they are.
+        fourier: factor of the mean over frequencies, along all axes of space, of |FFT(D) - FFT(x0)|, which is added to the
+            network's error in units of c_out (Yuan and Qiao 2024, Diffusion-TS, eq. 10). There it reads as a square, which
+            by Parseval's theorem is the first term once more; their code has the absolute value, as here.
+        missing: whether values may be.
     """
 
-    def __init__(self, *, denoiser: Predicting, weighting: Weighting, times: Adaptive | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        denoiser: Predicting,
+        weighting: Weighting,
+        times: Adaptive | None = None,
+        fourier: float = 0.0,
+        missing: bool = False,
+    ) -> None:
         super().__init__()
         self.denoiser = denoiser
         self.weighting = weighting
         self.times = times
+        self.fourier = fourier
+        self.missing = missing
         self.profile = None if times is None else times.profile
 
     @property
@@ -40,10 +56,16 @@ class DenoisingLoss(Loss):
         """x0, eps (B, C, *space); t (B,)."""
         denoiser, schedule = self.denoiser, self.denoiser.process.schedule
         t = torch.as_tensor(t, dtype=torch.float64)
+        known = ~x0.isnan() if self.missing else None
+        x0 = x0 if known is None else torch.where(known, x0, 0)
         a, b = combination(denoiser.prediction, schedule, expand(t, x0), denoiser.sigma_data)
         target = a.to(x0) * x0 + b.to(x0) * eps.to(x0)
         output = denoiser.predict(denoiser.process.corrupt(x0, t, eps), t, cond)
-        error = mean_per_sample((output - target) ** 2)
+        away = output - target if known is None else torch.where(known, output - target, 0)
+        error = mean_per_sample(away**2) if known is None else _mean(away**2, known)
+        if self.fourier:
+            spectrum = torch.fft.fftn(away, dim=tuple(range(2, away.ndim)), norm="ortho")
+            error = error + self.fourier * mean_per_sample(spectrum.abs())
         c_out = skip_and_out(denoiser.prediction, schedule, t, denoiser.sigma_data)[1]
         weighted = self.weighting(error, c_out, schedule, t, denoiser.sigma_data)
         if self.times is not None:
@@ -51,3 +73,8 @@ class DenoisingLoss(Loss):
             self.times.profile.add(slices, weighted)
             weighted = weighted / self.times.densities()[slices].to(weighted)
         return Losses(weighted, (c_out**2).to(error) * error.detach())
+
+
+def _mean(values: Tensor, known: Tensor) -> Tensor:
+    """Over those of each sample that are known; 0 where none is."""
+    return (values * known).flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)

@@ -99,6 +99,21 @@ class LogNormal(Times):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LogUniform(Times):
+    """log(sigma / alpha) uniform from `low` to `high`, within the schedule's range: every scale of the data alike."""
+
+    low: float = 0.001
+    high: float = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("low", self.low, 0, self.high)
+
+    def quantile(self, u: Tensor, schedule: Schedule) -> Tensor:
+        return schedule.time_at_ratio(self.low * (self.high / self.low) ** u)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Levels(Times):
     """t = 1/T, 2/T, ..., 1, equally often: the times of a denoiser made for T big steps.
 

@@ -23,5 +23,5 @@ def level_picture(denoiser: Parametric, x_t: Tensor, t: Tensor) -> Tensor:
 
 def asked_for(denoiser: Parametric, cond: Cond | None, count: int) -> Tensor | None:
     """The sum of the conditions' vectors, which are the denoiser's to learn; None where there are none."""
-    vectors = [one.vector.detach() for one in denoiser.embedded(cond, count).values()]
+    vectors = [one.vector.detach() for one in denoiser.embedded(cond, count).values() if one.vector is not None]
     return torch.stack(vectors).sum(0) if vectors else None

@@ -16,4 +16,9 @@ shares = Registry("share", __name__, {
     "closeness": "closeness.closeness",
 })
 
+scores = Registry("score", __name__, {
+    "discriminative": "discriminative.Discriminative",
+    "predictive": "predictive.Predictive",
+})
+
 __getattr__, __dir__, __all__ = metrics.module_interface()

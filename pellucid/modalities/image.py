@@ -31,6 +31,7 @@ from pellucid.sources.source import Source
 from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
+COLOURS = (1, 3, 4)  # channels that a picture can show
 TRANSPARENT = (".png", ".webp", ".tif", ".tiff", ".gif")  # formats that hold four channels
 
 
@@ -47,6 +48,9 @@ class Image(Modality):
     steps: ClassVar[int] = 20
     metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "uint8"
+    suffixes: ClassVar[tuple[str, ...]] = (
+        ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy",
+    )  # fmt: skip
 
     def recognises(self, path: Path) -> bool:
         if not path.is_dir():
@@ -84,6 +88,12 @@ class Image(Modality):
     def encode(self, x: Tensor) -> NDArray[np.uint8]:
         levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)  # rounds half to even
         return np.asarray(levels.to(torch.uint8).cpu().numpy())
+
+    def shows(self, shape: tuple[int, ...]) -> bool:
+        return shape[0] in COLOURS
+
+    def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
+        return list(stored)
 
     def write(
         self,

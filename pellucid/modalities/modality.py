@@ -1,10 +1,11 @@
 """The contract of a kind of data: what reading, showing and writing it mean."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -25,12 +26,23 @@ class Modality(ABC):
         sampler, steps: the defaults of sampling; a name in the samplers' registry, and a number.
         metrics: names of the metrics that judge samples, the first one being the headline.
         storage: the NumPy type of packed samples.
+        suffixes: of the files that `write` makes of all samples together.
+        journeys: of those that `journey` makes.
+        column: what one holds that is named as the condition.
+        recipe: that such data is trained with unless another is named; "": the defaults.
+        given: the share of training samples of which a part is shown to the model as known, so that it learns to fill in the
+            rest; 0: it makes samples whole.
     """
 
     sampler: ClassVar[str]
     steps: ClassVar[int]
     metrics: ClassVar[tuple[str, ...]]
     storage: ClassVar[str]
+    suffixes: ClassVar[tuple[str, ...]]
+    journeys: ClassVar[tuple[str, ...]] = (".gif", ".webp", ".png")
+    column: ClassVar[Literal["caption", "label"]] = "caption"
+    recipe: ClassVar[str] = ""
+    given: ClassVar[float] = 0.0
 
     @classmethod
     def example(cls) -> Self:
@@ -63,7 +75,7 @@ class Modality(ABC):
                 notes.
             channels: C of each item; None lets the data decide.
             labels: whether items carry their labels.
-            column: that holds captions, where the data has columns; None: the likeliest.
+            column: that holds captions, or labels where the class says so; None: the likeliest.
 
         Yields:
             An `Origin` for each file that was read, an `Item` for each sample in it, all of one shape (C, *space), and
@@ -73,13 +85,36 @@ class Modality(ABC):
             DataError: on the way, when there is nothing readable or the files contradict each other.
         """
 
+    def learn(self, stored: NDArray[Any], details: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Settings that the data decides, by the names of fields: kept in the model file.
+
+        Arguments:
+            stored: (N, C, *space), samples spread over the data.
+            details: of the first `Origin` that was read.
+        """
+        return {}
+
     @abstractmethod
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         """From the storage type to the model's range, float32, of the same shape and device."""
 
     @abstractmethod
     def encode(self, x: Tensor) -> NDArray[Any]:
-        """From the model's range to the nearest value of the storage type; undoes `decode` exactly."""
+        """From the model's range to the nearest value of the storage type; undoes `decode`: exactly where values are whole
+        numbers, else to float32's precision.
+        """
+
+    def shows(self, shape: tuple[int, ...]) -> bool:  # noqa: ARG002
+        """Whether pictures can show samples of this shape."""
+        return True
+
+    @abstractmethod
+    def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
+        """What a sheet shows of stored samples (B, C, *space): a picture (C', H, W) of each.
+
+        Raises:
+            DataError: they cannot be shown.
+        """
 
     @abstractmethod
     def write(

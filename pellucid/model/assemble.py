@@ -7,6 +7,7 @@ from pellucid.codecs import codecs
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners import conditioners
 from pellucid.conditioners.conditioner import TOKEN_WIDTH, Conditioner
+from pellucid.conditioners.given import Given
 from pellucid.conditioners.label import Label
 from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
@@ -15,6 +16,7 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.latent import Latent
 from pellucid.denoisers.regression import Regression
 from pellucid.denoisers.sketch import Sketch
+from pellucid.denoisers.wiener import Wiener
 from pellucid.guidance.autoguidance import Autoguidance
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
@@ -57,16 +59,16 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
     kind = kind_of(config)
     network: Network = build(
-        networks, config.network, in_channels=(kind.pictures + (rank > 0)) * channels, out_channels=channels,
-        space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
+        networks, config.network, in_channels=(kind.pictures + (rank > 0) + 2 * facts.given) * channels,
+        out_channels=channels, space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
     )  # fmt: skip
-    conditions: dict[str, Conditioner] = {}
+    conditions: dict[str, Conditioner] = {"given": Given(shape=(channels, *space))} if facts.given else {}
     if facts.labels:
         conditions["label"] = Label(names=facts.labels, width=network.embedding_width)
     if facts.captions:
         conditions["caption"] = build(conditioners, config.text, width=network.embedding_width)
     given: dict[str, Any] = {"process": assemble_process(config), "network": network, "conditioners": conditions}
-    if issubclass(kind, Latent):
+    if issubclass(kind, Latent | Wiener):
         given["shape"] = (channels, *space)
     if rank:
         given["sketch"] = Sketch(width=network.embedding_width, shape=(channels, *space), rank=rank)

@@ -59,7 +59,7 @@ class Model:
         denoiser = assemble_denoiser(config, facts, codec)
         initialise(codec, Key(seed, "init codec"))
         initialise(denoiser, Key(seed, "init"))
-        return cls(config, facts, denoiser, codec, build(modalities, config.modality))
+        return cls(config, facts, denoiser, codec, build(modalities, config.modality, **facts.modality))
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Self:
@@ -162,6 +162,7 @@ class Model:
         grid: str | Mapping[str, Any] | None = None,
         start: Start | None = None,
         given: Observation | None = None,
+        known: Tensor | None = None,
         seed: int = 0,
         batch: int = 64,
         journey: bool = False,
@@ -181,6 +182,8 @@ class Model:
                 was early in training (autoguidance), if it was kept.
             start: data to start from, in place of noise alone.
             given: what is known of the samples, in the codec's space: they are drawn from the posterior given it.
+            known: values in the modality's range, (C, *space) for each sample or one for all, NaN where they are not known,
+                for a model that has learned to go on from such; they come back as they are.
             seed: sample i depends on (seed, i) alone, not on `n` or `batch`.
             batch: how many are made at once.
             journey: keep the first samples at every step.
@@ -194,15 +197,14 @@ class Model:
             learned=start is None and given is None, sampler=sampler, steps=steps, guidance=guidance,
             guidance_interval=guidance_interval, against=against, grid=grid,
         )  # fmt: skip
-        cond, away = self.condition(n, label=label, caption=prompt), self._away(negative, config["guidance"])
-        if not cond and config["against"] == "null" and float(config["guidance"]) != 1:
+        cond, away = self.condition(n, label=label, caption=prompt, given=known), self._away(negative, config["guidance"])
+        if not cond.keys() - {"given"} and config["against"] == "null" and float(config["guidance"]) != 1:
             config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
         whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
-        times = start.times(whole) if start else whole
-        began, ticks = perf_counter(), len(times) - 1
-        total, frames, pieces, calls = ticks * -(-n // batch), [], [], dict[int, int]()
+        times, began = start.times(whole) if start else whole, perf_counter()
+        ticks, frames, pieces, calls = len(times) - 1, [], [], dict[int, int]()
         for first in range(0, n, batch):
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
@@ -212,7 +214,7 @@ class Model:
                 if journey and first == 0:
                     frames.append(self._frame(now.x, now.t))
                 if progress is not None:
-                    progress(first // batch * ticks + now.step, total)
+                    progress(first // batch * ticks + now.step, ticks * -(-n // batch))
 
             draws = Keyed(seed, list(ids))
             x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None)
@@ -221,7 +223,7 @@ class Model:
             denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
             x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
             with torch.no_grad():
-                pieces.append(self.codec.decode(x).float().cpu())
+                pieces.append(_kept(self.codec.decode(x).float().cpu(), part))
         return Samples(
             data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=round(sum(calls.values()) / n), journey=frames,
             seconds=perf_counter() - began,
@@ -262,6 +264,9 @@ class Model:
         cond, conditioners = {}, self.conditioners
         for name, value in asked.items():
             if value is not None:
+                if name == "given" and name not in conditioners:
+                    raise UnsupportedError("The model makes samples whole: it was not trained to go on from parts of them "
+                                           "(loss.given)")
                 if name not in conditioners:
                     one = value[0] if isinstance(value, list | tuple) and value else value
                     raise UnsupportedError(f"{name.capitalize()} '{one}' was asked for, but the model was trained without "
@@ -290,6 +295,12 @@ def _check(n: int, batch: int, seed: int, start: Start | None, given: Observatio
     for name, rows in (("start.x0", len(start.x0) if start else 1), ("given.y", len(given.y) if given else 1)):
         if rows not in (1, n):
             raise ConfigError(f"{name} has {rows} rows for n = {n}: expected one for each sample, or one for all")
+
+
+def _kept(made: Tensor, cond: Cond | None) -> Tensor:
+    """Samples with what was given of them as it was."""
+    given = (cond or {}).get("given")
+    return made if given is None else torch.where(given.isnan(), made, given)
 
 
 def _repeated(asked: str | Sequence[str] | None, n: int) -> tuple[str, ...] | None:

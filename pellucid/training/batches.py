@@ -75,7 +75,7 @@ class Batches:
         eps, conds, noises, labels = [], [], [], self.pack.labels[shown.ids]
         for epoch, here, draws in shown.passes:
             eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
-            conds.append(self.conditions(self.pack, shown.ids[here], labels[here], draws, epoch))
+            conds.append(self.conditions(self.pack, shown.ids[here], labels[here], x0[torch.from_numpy(here)], draws, epoch))
             noises.append({name: draws.normal(f"{name} noise", epoch, shape) for name, shape in self.noises.items()})
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
         more = {name: torch.cat([part[name] for part in noises]).to(x0) for name in self.noises}

@@ -59,7 +59,9 @@ class LossConfig(BaseModel):
 
     `kl`: of a variational denoiser, factor of the divergence; `gamma`: of a critic, weight of the gradient's penalty.
     Variational and adversarial denoisers have noise levels of their own, equally often. `critic`: of a consistency denoiser,
-    weight of a critic that judges it as well.
+    weight of a critic that judges it as well. `fourier`: of a regression, factor of the error between spectra. `given`: the
+    share of samples of which parts are shown as known, so that the model learns to go on from them; None: as suits the kind
+    of data.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -70,6 +72,8 @@ class LossConfig(BaseModel):
     kl: float = Field(1.0, ge=0)
     gamma: float = Field(0.1, ge=0)
     critic: float = Field(0.0, ge=0)
+    fourier: float = Field(0.0, ge=0)
+    given: float | None = Field(None, ge=0, le=1)
 
 
 class AutoencodingConfig(BaseModel):
@@ -142,6 +146,7 @@ class TrainingConfig(BaseModel):
 class RunConfig(ModelConfig):
     """The model's parts, the data, the losses, the optimiser and the course of training."""
 
+    modality: Section = Field(default={"name": "auto"})
     seed: int = Field(0, ge=0, lt=2**64)
     data: DataConfig = DataConfig()
     loss: LossConfig = LossConfig()
@@ -181,8 +186,11 @@ class RunConfig(ModelConfig):
         return self
 
     def model_part(self) -> ModelConfig:
-        """What goes into the model file."""
-        return ModelConfig(**{name: getattr(self, name) for name in ModelConfig.model_fields})
+        """What goes into the model file; of pictures, unless the kind of data is settled."""
+        sections = {name: getattr(self, name) for name in ModelConfig.model_fields}
+        if self.modality.get("name") == "auto":
+            sections["modality"] = {**self.modality, "name": "image"}
+        return ModelConfig(**sections)
 
     def save(self, path: Path) -> None:
         """As TOML; settings that are not set are left out."""

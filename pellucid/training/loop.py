@@ -40,6 +40,7 @@ from pellucid.training.pipeline import is_tuned, tunable
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.reading import learn_to_read, reads, sketch_of
+from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
 from pellucid.training.stages import codec_learns, denoiser_stage
 from pellucid.training.start import keep_start, start_from
@@ -48,6 +49,9 @@ from pellucid.training.steps import Steps
 
 FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
+
+FITTED = 20_000
+"""Samples, spread over the data, by which such a denoiser is settled."""
 
 LOOK_BACK = 0.05
 """Share of the training time in which the error at each noise level is measured afterwards."""
@@ -77,6 +81,7 @@ def run(
     saved, stage = folder / "checkpoints", folder / "codec"
     newest = checkpoints(saved)[-1:] if resume else []
     prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(stage)))
+    config = config.model_copy(update={"modality": prepared.kind})
     model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
     identity = _identity(config, prepared)
     if newest:
@@ -104,7 +109,7 @@ def run(
         steps.save()
         _finish(config, prepared, model, state, folder)
         journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
-        if "mean" in model.denoiser.offers:
+        if "mean" in model.denoiser.offers and not model.facts.missing:  # the floor is of whole samples
             levels = measure_levels(model, prepared.pack, seconds=LOOK_BACK * state.plan.elapsed, seed=config.seed)
             journal.write("levels", state.seen, **levels.as_event())
     finally:
@@ -123,10 +128,13 @@ def assemble(
     Raises:
         UserError: settings at fault.
     """
+    config = config.model_copy(update={"modality": prepared.kind})
     if is_tuned(config):
         model: Model = tunable(config, prepared)
     else:
         model = Model.create(config.model_part(), _facts(config, prepared.facts), config.seed)
+    if model.denoiser.fitted:
+        _fit(model, prepared)
     if start is not None:
         start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
@@ -135,6 +143,14 @@ def assemble(
     times = build_times(config, model.denoiser)
     state = _assemble_state(config, model, times, torch.device(device))
     return model, state, _assemble_batches(config, prepared, model, times, state.loss.noises)
+
+
+def _fit(model: Model, prepared: Prepared) -> None:
+    """What the denoiser takes from the data in closed form."""
+    if model.codec.learned:
+        raise ConfigError(f"{type(model.denoiser).__name__} is settled by data before anything is trained: without --latent")
+    stored = prepared.pack[prepared.pack.spread(FITTED)][0]
+    model.denoiser.fit(model.codec.encode(prepared.modality.decode(stored)))
 
 
 def _facts(config: RunConfig, facts: Facts) -> Facts:
@@ -177,7 +193,7 @@ def _assemble_state(config: RunConfig, model: Model, times: Times, device: torch
     model.denoiser.process.check_prior(model.facts.std)
     parameters = model.denoiser.named_parameters()
     fixed = frozenset(n for n, p in parameters if n.startswith("network.") and not p.requires_grad)  # beside adapters
-    loss = build_loss(config, model.denoiser, times, model.codec.latent_shape(model.facts.shape))
+    loss = build_loss(config, model, times)
     if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
         assert isinstance(reader, Reader)
@@ -195,9 +211,11 @@ def _assemble_state(config: RunConfig, model: Model, times: Times, device: torch
 def _assemble_batches(
     config: RunConfig, prepared: Prepared, model: Model, times: Times, noises: dict[str, tuple[int, ...]]
 ) -> Batches:
+    share = prepared.modality.given if config.loss.given is None else config.loss.given
+    conditions = Conditions(model.conditioners, config.loss.drop_condition, Revealing(share))
     return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, times,
-        config.seed, Conditions(model.conditioners, config.loss.drop_condition), model.device, model.dtype,
+        config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
     )  # fmt: skip
 

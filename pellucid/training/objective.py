@@ -7,49 +7,62 @@ from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.latent import Adversarial, Latent, Variational
 from pellucid.denoisers.regression import Regression
+from pellucid.denoisers.wiener import Wiener
 from pellucid.interop.pretrained import Pretrained
 from pellucid.losses import times, weightings
 from pellucid.losses.adaptive import Adaptive
 from pellucid.losses.adversarial import AdversarialLoss
 from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.filtering import FilteringLoss
 from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.loss import Loss
 from pellucid.losses.time import Levels, Times
 from pellucid.losses.variational import VariationalLoss
+from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig
 
 
-def build_loss(config: RunConfig, denoiser: Denoiser, drawn: Times, shape: tuple[int, ...]) -> Loss:
-    """The loss, with whatever it trains along at its start.
+def build_loss(config: RunConfig, model: Model, drawn: Times) -> Loss:
+    """The loss of the model's denoiser, with whatever it trains along at its start.
 
     Arguments:
         drawn: the times at which it is trained.
-        shape: (C, *space) of what is diffused.
 
     Raises:
-        UnsupportedError: a denoiser that is known exactly, and not trained.
+        UnsupportedError: a denoiser that is known exactly, and not trained, or one that cannot do with missing values.
     """
     loss: Loss
+    denoiser = model.denoiser
+    if model.facts.missing and not isinstance(denoiser, Regression | Wiener):
+        raise UnsupportedError(f"Some values are missing, and {type(denoiser).__name__} cannot be trained without them: set "
+                               "denoiser.name to regression or wiener")  # fmt: skip
+    if model.codec.learned and (model.facts.missing or model.facts.given):
+        raise UnsupportedError("An autoencoder knows whole samples only: leave --latent out, or set loss.given=0 where no "
+                               "values are missing")  # fmt: skip
     match denoiser:
         case Variational():
             loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
         case Adversarial():
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
         case Consistency() if config.loss.critic:
+            shape = model.codec.latent_shape(model.facts.shape)
             loss = JudgedConsistencyLoss(
                 denoiser=denoiser, shape=shape, weight=config.loss.critic, gamma=config.loss.gamma
             )
         case Consistency():
             loss = ConsistencyLoss(denoiser=denoiser)
+        case Wiener():
+            loss = FilteringLoss(denoiser=denoiser, missing=model.facts.missing)
         case Regression() | Pretrained():
             adaptive = drawn if isinstance(drawn, Adaptive) else None
             loss = DenoisingLoss(
-                denoiser=denoiser, weighting=build(weightings, config.loss.weighting), times=adaptive
+                denoiser=denoiser, weighting=build(weightings, config.loss.weighting), times=adaptive,
+                fourier=config.loss.fourier, missing=model.facts.missing,
             )
         case _:
-            known = "regression, variational, adversarial or consistency"
+            known = "regression, wiener, variational, adversarial or consistency"
             raise UnsupportedError(f"{type(denoiser).__name__} cannot be trained: set denoiser.name to {known}")
     for name, part in loss.named_children():
         if part is not denoiser:

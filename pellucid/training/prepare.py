@@ -16,23 +16,27 @@ from pellucid.data.pack import Pack, is_pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
-from pellucid.model.config import Facts
+from pellucid.model.config import Facts, Section
 from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig
 
 STATISTICS = 2048
 """Samples, spread over the data, from which mean and standard deviation are taken."""
 
+PICTURES: Section = {"name": "image"}
+"""What a pack holds that does not say."""
+
 Watch = Callable[[Iterator[Record]], Iterator[Record]]
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """Packed data and what it decides."""
+    """Packed data and what it decides; `kind` is the section of its modality, with its name."""
 
     pack: Pack
     modality: Modality
     facts: Facts
+    kind: Section
 
 
 def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Watch = iter) -> Prepared:
@@ -48,17 +52,19 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
         ConfigError: a prior too narrow for the data is found when the process is built.
     """
     path = Path(config.data.path)
-    modality: Modality = build(modalities, config.modality)
-    pack = _packed(config, path, folder, modality, started, watch)
+    kind = kind_of(config)
+    reader: Modality = build(modalities, kind)
+    pack = _packed(config, path, folder, reader, kind, started, watch)
     wanted, column = config.data.condition, config.data.column
-    with_labels = wanted in ("auto", "label") and bool(pack.label_names)
-    with_captions = (wanted in ("auto", "caption") or column is not None) and bool(pack.captioned)
+    meant = wanted if column is None else reader.column
+    with_captions = meant in ("auto", "caption") and bool(pack.captioned)
+    with_labels = meant in ("auto", "label") and bool(pack.label_names)
     if wanted == "label" and not with_labels:
         raise DataError(
             f"condition = label, but '{path}' has no labels: expected sub-folders named by label, or a labels file beside "
             "the array"
         )
-    if column is not None and not with_captions:
+    if column is not None and not with_captions and not with_labels:
         raise DataError(
             f"condition = {column}, but nothing in '{path}' has a text under that name: expected auto, none, label, "
             "caption, or a column of metadata.jsonl, metadata.csv or a Parquet file"
@@ -72,18 +78,47 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
         raise ConfigError(
             f"Some samples in '{path}' have no label: use --condition none, or move every file into a sub-folder"
         )
+    learned = reader.learn(pack[pack.spread(STATISTICS)][0], pack.details)
+    modality: Modality = build(modalities, kind, **learned)
     mean, std = _statistics(pack, modality)
     labels = pack.label_names if with_labels else ()
-    facts = Facts(shape=pack.shape, labels=labels, captions=with_captions, mean=mean, std=std)
-    return Prepared(pack, modality, facts)
+    share = modality.given if config.loss.given is None else config.loss.given
+    facts = Facts(
+        shape=pack.shape, labels=labels, captions=with_captions, given=share > 0, missing=bool(pack.missing), mean=mean,
+        std=std, modality=learned,
+    )  # fmt: skip
+    return Prepared(pack, modality, facts, kind)
 
 
-def _packed(config: RunConfig, path: Path, folder: Path, modality: Modality, started: bool, watch: Watch) -> Pack:
+def kind_of(config: RunConfig) -> Section:
+    """The section of the modality: of the pack, or the one whose files `data.path` has, where none is named."""
+    path, asked = Path(config.data.path), config.modality
+    if is_pack(path):
+        own: Section = Pack.open(path).manifest["settings"].get("modality", PICTURES)
+        changed = next((key for key, value in asked.items() if asked.get("name") != "auto" and own.get(key) != value), None)
+        changed = changed or next((key for key in asked if key not in ("name", *own)), None)
+        if changed is not None:
+            raise ConfigError(
+                f"The pack '{path}' was made with modality.{changed} = {own.get(changed)}, which modality.{changed} = "
+                f"{asked[changed]} cannot change: train from the source files, or leave it out"
+            )
+        return own
+    if asked.get("name") != "auto":
+        return asked
+    name = next((name for name in modalities if modalities[name]().recognises(path)), PICTURES["name"])
+    return {**asked, "name": name}
+
+
+def _packed(
+    config: RunConfig, path: Path, folder: Path, modality: Modality, kind: Section, started: bool, watch: Watch
+) -> Pack:
     if is_pack(path):
         return _fitting(Pack.open(path), config)
     settings = config.data.model_dump(mode="json", include={"size", "channels"})
     if config.data.column is not None:
         settings["column"] = config.data.column
+    if kind != PICTURES:
+        settings["modality"] = kind
     there = _there(folder, settings)
     exists = path.exists() or is_remote(path)
     if there is not None and started and not exists:
@@ -134,7 +169,8 @@ def _there(folder: Path, settings: dict[str, Any]) -> Pack | None:
 
 def _statistics(pack: Pack, modality: Modality) -> tuple[float, float]:
     values = modality.decode(pack[pack.spread(STATISTICS)][0]).double()
-    if not bool(values.isfinite().all()):
+    values = values[~values.isnan()] if pack.missing else values
+    if not bool(values.isfinite().all()) or not len(values):
         raise DataError(f"The data in '{pack.folder}' holds values that are not numbers")
     std = float(values.std())
     if std == 0:

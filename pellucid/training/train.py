@@ -10,6 +10,7 @@ from pellucid.core.errors import ConfigError, DataError
 from pellucid.data.order import stream
 from pellucid.data.pack import Pack, is_pack
 from pellucid.evaluation.report import write_report
+from pellucid.modalities import modalities
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
@@ -17,6 +18,7 @@ from pellucid.training.config import NAME, RunConfig, apply_settings, load_confi
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
+from pellucid.training.prepare import kind_of
 from pellucid.training.start import settings_of
 
 LOOK = 2**20
@@ -83,13 +85,15 @@ def train(
     own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
     if start is not None and recipe is not None:
         raise ConfigError(f"start = {start} and recipe = {recipe}: give one of them, since a model has its settings")
-    base = load_recipe(recipe) if recipe else own or (RunConfig() if start is None else settings_of(start))
+    base = load_recipe(recipe) if recipe else own or (_default(flags, settings) if start is None else settings_of(start))
     if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
     config = apply_settings(base, [*flags, *settings])
     if own is not None and config.training.precision == "auto":  # of a recipe; the run's own was settled at its start
         config = apply_settings(config, [f"training.precision={own.training.precision}"])
+    if own is not None and config.modality["name"] == "auto":
+        config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
         _refuse_changes(own, config)
     model = run(config, out, resume=resume, device=device, observer=observer)
@@ -98,6 +102,14 @@ def train(
     if config.training.evaluate:
         measure(model, out, look, observer.tell if observer else lambda *_: None)
     return model
+
+
+def _default(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
+    """The recipe that suits the kind of data."""
+    asked = apply_settings(RunConfig(), [flag for flag in flags if flag.startswith("data.path=")])
+    asked = apply_settings(asked, [setting for setting in settings if setting.startswith("modality.")])
+    recipe = modalities[kind_of(asked)["name"]].recipe
+    return load_recipe(recipe) if recipe else RunConfig()
 
 
 def _refuse_changes(own: RunConfig, asked: RunConfig) -> None:

@@ -1,0 +1,130 @@
+"""`pellucid continue` and `pellucid impute`: series gone on with, gaps filled."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.sample import Grid, Label, Sampler, Steps, check_out, parts, wanted
+from pellucid.core.errors import ConfigError
+
+SUFFIXES = (".csv", ".tsv", ".parquet", ".png", ".webp", ".jpg", ".npy")
+PAST = 2  # windows before a forecast in a chart
+
+Place = Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)]
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on.",
+                                       show_default=False)]  # fmt: skip
+Versions = Annotated[int, typer.Option("-n", metavar="N", min=1, help="Versions that are drawn.")]
+Quantiles = Annotated[str, typer.Option(metavar="LIST", help="Besides the median; 'none' for the median alone.")]
+
+
+def continue_(
+    model: Place,
+    source: Input,
+    length: Annotated[
+        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows to go on for.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart, .npy: all versions.")
+    ] = Path("forecast.csv"),
+    n: Versions = 100,
+    quantiles: Quantiles = "0.05,0.25,0.75,0.95",
+    label: Label = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    grid: Grid = None,
+    setting: Setting = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """What comes next: a forecast with quantiles.
+
+    Draws N versions of the next rows of each series in INPUT, and writes their
+    median and quantiles. Where some columns are known ahead, put them into INPUT,
+    leave the others empty, and use `pellucid impute`.
+
+    Examples:
+      pellucid continue runs/power history.csv --length 48 --out forecast.csv
+      pellucid continue runs/power history.csv -l 48 --out forecast.png
+    """
+    asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
+    _run(model, source, out, length, n, quantiles, asked, seed, device, json, quiet)
+
+
+def impute(
+    model: Place,
+    source: Input,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart, .npy: all versions.")
+    ] = Path("filled.csv"),
+    n: Versions = 100,
+    quantiles: Quantiles = "none",
+    label: Label = None,
+    sampler: Sampler = None,
+    steps: Steps = None,
+    grid: Grid = None,
+    setting: Setting = None,
+    seed: Seed = None,
+    device: Device = "auto",
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fill in what is missing.
+
+    Draws N versions of all empty cells of INPUT, given everything else in it, and
+    writes the table with their median there. What is known stays as it is.
+
+    Examples:
+      pellucid impute runs/power gaps.csv --out filled.csv
+      pellucid impute runs/power gaps.csv --quantiles 0.05,0.95 --out filled.png
+    """
+    asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
+    _run(model, source, out, 0, n, quantiles, asked, seed, device, json, quiet)
+
+
+def _run(
+    place: Path, source: Path, out: Path, length: int, n: int, quantiles: str, asked: dict[str, Any], seed: int | None,
+    device: str, json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    check_out(out, SUFFIXES, "--out", folder=False)
+    shares = _shares(quantiles)
+    from time import perf_counter
+
+    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.interop.load import load
+    from pellucid.model.completion import complete, save
+
+    screen, model, notes, began = console(quiet), load(place, choose_device(device)), list[str](), perf_counter()
+    settings = parts(model, {"sampler": asked["sampler"], "grid": asked["grid"]}, asked["setting"] or [])
+    with counting(screen, "drawing") as tell:
+        found = complete(
+            model, source, length=length, n=n, progress=tell, tell=notes.append, label=wanted(model, asked["label"]),
+            steps=asked["steps"], seed=seed or 0, **settings,
+        )  # fmt: skip
+    save(found, out, shares, past=PAST * model.facts.shape[1])
+    missing = int(sum((one.known != one.known).sum() for one in found))
+    what = counted(length, "row") if length else counted(missing, "value")
+    lines = {"reading": "; ".join(notes)} if notes else {}
+    lines |= {
+        "done": f"{what} of {len(found):,} series, {counted(n, 'version')}, in {duration(perf_counter() - began)}, seed "
+                f"{seed or 0}",
+        "forecast" if length else "filled": str(out),
+    }  # fmt: skip
+    facts = {"series": len(found), "rows": length, "missing": missing, "n": n, "seed": seed or 0, "file": str(out)}
+    result(lines, {**facts, "quantiles": shares, "notes": notes}, json, quiet)
+
+
+def _shares(text: str) -> list[float]:
+    """Quantiles as the user wrote them."""
+    if text.strip().lower() in ("none", ""):
+        return []
+    try:
+        shares = [float(part) for part in text.split(",")]
+    except ValueError:
+        shares = [2.0]
+    if not all(0 <= share <= 1 for share in shares):
+        raise ConfigError(f"--quantiles {text}: expected numbers from 0 to 1 with commas between them, such as 0.05,0.95")
+    return shares

@@ -1,0 +1,132 @@
+"""A table file as columns of numbers, of words and of times."""
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.core.errors import DataError, UnsupportedError
+from pellucid.modalities.clock import Clock, read_clock
+from pellucid.modalities.delimited import MISSING, NUMBER, Delimited, read_delimited
+
+TEXT, COLUMNAR = (".csv", ".tsv", ".csv.gz", ".tsv.gz"), (".parquet",)
+SUFFIXES = TEXT + COLUMNAR
+"""How the names of such files end, in small letters."""
+MOSTLY = 0.5
+"""Share of a column's filled cells that are numbers, from which it is one of numbers."""
+SHOWN = 3
+COUNTERS = frozenset({"", "index", "id", "no", "row", "rownames", "unnamed: 0", "obs"})
+"""Names of columns that only count the rows."""
+
+Numbers = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Columns of equal length T.
+
+    Attributes:
+        numbers: (T,) by name, NaN where a value is missing.
+        words: cells of the other columns, by name.
+        clock: times, if a column tells them, and `when`, its name.
+        notes: what was found, in sentences for the user.
+    """
+
+    numbers: dict[str, Numbers]
+    words: dict[str, list[str]] = field(default_factory=dict)
+    clock: Clock | None = None
+    when: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(next(iter(self.numbers.values())))
+
+    def rows(self, chosen: NDArray[np.int64]) -> "Table":
+        """Some rows, in the order given."""
+        return replace(
+            self, numbers={name: values[chosen] for name, values in self.numbers.items()},
+            words={name: [cells[row] for row in chosen] for name, cells in self.words.items()},
+            clock=self.clock and replace(self.clock, times=self.clock.times[chosen]),
+        )  # fmt: skip
+
+
+def read_table(path: Path) -> Table:
+    """The file's columns; constant, empty and counting ones included or left out as the notes say.
+
+    Raises:
+        DataError: damaged, or without any column of numbers; the message goes on from the file's name.
+    """
+    cells = _columnar(path) if path.name.lower().endswith(COLUMNAR) else read_delimited(path)
+    numbers, words, notes = dict[str, Numbers](), dict[str, list[str]](), list(cells.notes)
+    clock, when = None, ""
+    for name, column in zip(cells.names, cells.columns, strict=True):
+        filled = [cell for cell in column if cell.lower() not in MISSING]
+        share = sum(NUMBER.fullmatch(cell) is not None for cell in filled) / len(filled) if filled else 0.0
+        times = read_clock(column) if clock is None and filled and (share == 0 or _tells_time(name)) else None
+        if times is not None:
+            clock, when = times, name
+        elif not filled:
+            notes.append(f"column '{name}' is empty: left out")
+        elif share < MOSTLY:
+            words[name] = column
+        else:
+            values, strange = _numbers(column)
+            if _counts(name, values):
+                notes.append(f"column '{name}' only counts: left out")
+                continue
+            numbers[name] = values
+            notes += [f"column '{name}': {strange}"] if strange else []
+    if not numbers:
+        raise DataError(f"no column of numbers among {', '.join(map(repr, cells.names))}")
+    return Table(numbers=numbers, words=words, clock=clock, when=when, notes=tuple(notes))
+
+
+def _numbers(column: list[str]) -> tuple[Numbers, str]:
+    """Values, and what was taken as missing though something stands there."""
+    found, strange = np.full(len(column), np.nan), []
+    for row, cell in enumerate(column):
+        if NUMBER.fullmatch(cell) and abs(float(cell)) < np.inf:
+            found[row] = float(cell)
+        elif cell.lower() not in MISSING:
+            strange.append(cell)
+    if not strange:
+        return found, ""
+    some = ", ".join(repr(cell[:20]) for cell in list(dict.fromkeys(strange))[:SHOWN])
+    return found, f"{len(strange)} cells are no numbers ({some}): taken as missing"
+
+
+def _tells_time(name: str) -> bool:
+    return any(word in name.lower() for word in ("date", "time", "month", "year", "day"))
+
+
+def _counts(name: str, values: Numbers) -> bool:
+    """Whether a column numbers the rows and is called like that."""
+    plain = name.lower().strip() in COUNTERS or name.startswith("column ")
+    return plain and len(values) > 2 and bool((np.diff(values) == 1).all())
+
+
+def _columnar(path: Path) -> Delimited:
+    """A Parquet file as cells, numbers written so that they are read back exactly."""
+    try:
+        import pyarrow as arrow
+        import pyarrow.parquet as parquet
+    except ImportError:
+        raise UnsupportedError("a Parquet file needs pyarrow: pip install 'pellucid[data]'") from None
+    try:
+        table = parquet.read_table(path)
+    except (OSError, arrow.ArrowException) as error:
+        raise DataError(f"damaged: {str(error).splitlines()[0]}") from None
+    names = [name for name in table.column_names if not name.startswith("__index_level")]
+    return Delimited(
+        names=tuple(names), columns=[[_cell(value) for value in table.column(name).to_pylist()] for name in names], notes=()
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(int(value))
+    return value.isoformat(" ") if hasattr(value, "hour") else str(value)
