@@ -21,7 +21,7 @@ LARGEST = 1024
 """Values of a sample, whose covariance is kept."""
 DEAD = 1e-9
 """Of the largest variance: directions with less are taken to be constant."""
-SURE = 1e-4
+SURE = 1e-5
 """Standard deviation of what is given, in units of that of each value."""
 CLEAREST = 1e5
 """alpha / sigma at most."""

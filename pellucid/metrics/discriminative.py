@@ -29,11 +29,13 @@ class Discriminative:
     Arguments:
         seeds: classifiers, each trained anew on a split of its own.
         iterations: batches of each.
+        rate: of learning.
         seed: of the first; the others follow.
     """
 
     seeds: int = 5
     iterations: int = 2000
+    rate: float = 1e-3
     seed: int = 0
 
     def __call__(self, real: Tensor, generated: Tensor) -> Result:
@@ -60,7 +62,7 @@ class Discriminative:
             rows = learned[batch]
             return binary_cross_entropy_with_logits(network(windows[rows])[:, -1, 0], truth[rows])
 
-        fit(network, loss, len(learned), self.iterations, key)
+        fit(network, loss, len(learned), iterations=self.iterations, rate=self.rate, key=key)
         with torch.no_grad():
             right = (network(windows[held])[:, -1, 0] > 0) == (truth[held] > 0)
         return abs(0.5 - float(right.double().mean()))

@@ -27,11 +27,13 @@ class Predictive:
     Arguments:
         seeds: forecasters, each trained anew.
         iterations: batches of each.
+        rate: of learning.
         seed: of the first; the others follow.
     """
 
     seeds: int = 5
     iterations: int = 5000
+    rate: float = 1e-3
     seed: int = 0
 
     def __call__(self, real: Tensor, generated: Tensor) -> Result:
@@ -51,6 +53,7 @@ class Predictive:
             forecast = network(windows[:, :-1, known]).sigmoid()
             return torch.mean((forecast[..., 0] - windows[:, 1:, -1]).abs())
 
-        fit(network, lambda batch: error(seen[batch]), len(seen), self.iterations, Key(seed, "predictive"))
+        key = Key(seed, "predictive")
+        fit(network, lambda batch: error(seen[batch]), len(seen), iterations=self.iterations, rate=self.rate, key=key)
         with torch.no_grad():
             return float(error(real))

@@ -10,7 +10,7 @@ from torch.optim import Adam
 from pellucid.core.random import Key
 from pellucid.networks.initialise import initialise
 
-BATCH, RATE = 128, 1e-3
+BATCH = 128
 
 
 class Recurrent(nn.Module):
@@ -21,20 +21,24 @@ class Recurrent(nn.Module):
         super().__init__()
         self.memory = nn.GRU(channels, width, batch_first=True)
         self.answer = nn.Linear(width, 1)
+        for bias in (value for name, value in self.named_parameters() if "bias" in name):
+            nn.init.zeros_(bias)  # torch draws them at random
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.answer(self.memory(x)[0])
         return found
 
 
-def fit(network: Recurrent, loss: Callable[[Tensor], Tensor], count: int, iterations: int, key: Key) -> None:
+def fit(
+    network: Recurrent, loss: Callable[[Tensor], Tensor], count: int, *, iterations: int, rate: float, key: Key
+) -> None:
     """Train by Adam on batches of places in range(count), drawn by key.
 
     Arguments:
         loss: of a batch of places (B,).
     """
     initialise(network, key)
-    optimiser = Adam(network.parameters(), lr=RATE)
+    optimiser = Adam(network.parameters(), lr=rate)
     places = (key.at(1).uniform([0], (iterations * BATCH,))[0] * count).long().reshape(iterations, BATCH)
     for batch in places:
         optimiser.zero_grad()

@@ -1,7 +1,7 @@
 """Times in a table's column: read, checked for order and rhythm, and carried on."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -23,10 +23,24 @@ Times = NDArray[np.datetime64]
 
 @dataclass(frozen=True, kw_only=True)
 class Clock:
-    """Times (T,) of rows, NaT where a row has none, and how they are written."""
+    """Times (T,) of rows, NaT where a row has none, as they stand in the file, and how they are written."""
 
     times: Times
+    cells: Sequence[str]
     format: str
+
+    def rows(self, chosen: NDArray[np.int64]) -> "Clock":
+        """Some of the rows, in the order given."""
+        return replace(self, times=self.times[chosen], cells=[self.cells[row] for row in chosen])
+
+    def spaced(self, places: NDArray[np.int64]) -> "Clock":
+        """With times put in, so that row i stands at places[i]."""
+        count = int(places[-1]) + 1
+        times = self.times[0] + np.arange(count) * ((self.times[-1] - self.times[0]) // (count - 1))
+        cells = [moment.strftime(self.format) for moment in times.tolist()]
+        for place, cell in zip(places.tolist(), self.cells, strict=True):
+            cells[place] = cell
+        return replace(self, times=times, cells=cells)
 
     @property
     def rises(self) -> bool:
@@ -55,10 +69,6 @@ class Clock:
             return None  # weekends are no gaps
         return np.concatenate([[0], np.cumsum(steps // usual)])
 
-    def texts(self) -> list[str]:
-        """The times as they are written; nothing for those that are not known."""
-        return [moment.strftime(self.format) if isinstance(moment, datetime) else "" for moment in self.times.tolist()]
-
     def after(self, count: int) -> list[str]:
         """The `count` times that follow the last one, as they are written; working days and months keep their rhythm."""
         moments = [moment for moment in self.known.tolist() if isinstance(moment, datetime)]
@@ -80,7 +90,7 @@ def read_clock(cells: Sequence[str]) -> Clock | None:
     for written in fitting:
         moments = [_parsed(cell, written) if cell else np.datetime64("NaT", "us") for cell in cells]
         if all(moment is not None for moment in moments):
-            clock = Clock(times=np.array(moments, dtype="datetime64[us]"), format=written)
+            clock = Clock(times=np.array(moments, dtype="datetime64[us]"), cells=cells, format=written)
             if clock.rises or clock.falls:
                 return clock
             found = found or clock

@@ -1,7 +1,7 @@
 """What a table tells of: series in the order of time, gaps filled with missing values."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +37,7 @@ class History:
         """When its rows are, as the file writes it, and `ahead` rows more; numbers from 1 on where no column tells."""
         if self.clock is None:
             return [str(row + 1) for row in range(len(self.values) + ahead)]
-        return [*self.clock.texts(), *self.clock.after(ahead)]
+        return [*self.clock.cells, *self.clock.after(ahead)]
 
 
 def histories(table: Table, *, group: str = "", label: str | None = None) -> tuple[list[History], list[str]]:
@@ -84,7 +84,7 @@ def _in_order(part: Table, name: str, labels: list[str] | None, begins: int, not
     values, clock = np.stack(list(part.numbers.values()), axis=1), part.clock
     of = f" of '{name}'" if name else ""
     if clock is not None and clock.falls:
-        values, clock = values[::-1], replace(clock, times=clock.times[::-1])
+        values, clock = values[::-1], clock.rows(np.arange(len(values))[::-1])
         labels = labels and labels[::-1]
         notes.append("newest first: turned round")
     if clock is not None and not clock.rises:
@@ -105,9 +105,8 @@ def _spaced(
     count = int(places[-1]) + 1
     wide = np.full((count, values.shape[1]), np.nan)
     wide[places] = values
-    times = clock.times[0] + np.arange(count) * ((clock.times[-1] - clock.times[0]) // (count - 1))
     before = np.searchsorted(places, np.arange(count), side="right") - 1
-    return wide, replace(clock, times=times), labels and [labels[row] for row in before]
+    return wide, clock.spaced(places), labels and [labels[row] for row in before]
 
 
 def _finds_group(table: Table) -> str:
@@ -115,7 +114,7 @@ def _finds_group(table: Table) -> str:
     assert table.clock is not None
     for name, cells in table.words.items():
         if len(set(cells)) < len(cells):
-            parts = (replace(table.clock, times=table.clock.times[rows]) for _, rows in _parts(table, name))
+            parts = (table.clock.rows(rows) for _, rows in _parts(table, name))
             if all(part.rises or part.falls for part in parts):
                 return name
     raise DataError(_falls(table.when, table.clock))

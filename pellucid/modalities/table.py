@@ -48,7 +48,7 @@ class Table:
         return replace(
             self, numbers={name: values[chosen] for name, values in self.numbers.items()},
             words={name: [cells[row] for row in chosen] for name, cells in self.words.items()},
-            clock=self.clock and replace(self.clock, times=self.clock.times[chosen]),
+            clock=self.clock and self.clock.rows(chosen),
         )  # fmt: skip
 
 

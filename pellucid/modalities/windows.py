@@ -119,7 +119,7 @@ class Reading:
                 if (values[:, place] <= 0).any():
                     raise DataError(f"column '{name}' has values of 0 or less, which have no returns")
                 values[1:, place] = np.diff(np.log(values[:, place]))
-        clock = one.clock and replace(one.clock, times=one.clock.times[1:])
+        clock = one.clock and one.clock.rows(np.arange(1, len(values)))
         return replace(one, values=values[1:], clock=clock, labels=one.labels and one.labels[1:], begins=one.begins + 1)
 
     @cached_property
