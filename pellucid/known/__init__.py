@@ -4,9 +4,12 @@ from pellucid.core.registry import Registry
 
 recipes = Registry("data recipe", __name__, {
     "digits": "digits.Digits",
+    "electricity": "electricity.Electricity",
     "emoji": "emoji.Emoji",
     "fashion_mnist": "fashion_mnist.FashionMNIST",
     "photographs": "photographs.Photographs",
+    "sea_temperature": "sea_temperature.SeaTemperature",
+    "stock_indices": "stock_indices.StockIndices",
 })
 
 __getattr__, __dir__, __all__ = recipes.module_interface()
