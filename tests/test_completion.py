@@ -153,6 +153,26 @@ def test_other_models_refuse(run: Path, tmp_path: Path) -> None:
         whole.sample(1, known=torch.zeros(2, 8))
 
 
+def test_other_commands_do_with_series(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """evaluate, likelihood, data show, sample to a table and by the engine."""
+    data = written(tmp_path / "w.csv", wave(120))
+    code, told, _ = call(f"evaluate {run} -n 30 --data {data}", capsys)
+    assert code == 0
+    assert "features          temporal" in told
+    code, _, told = call(f"likelihood {run} {data} -n 4 --steps 8", capsys)
+    assert code == 2
+    assert "there is no density" in told  # a season without noise follows from itself
+    code, told, _ = call(f"data show {data} --size 16 --out {tmp_path / 'd.png'}", capsys)
+    assert code == 0
+    assert "105 of 2 x 16 (columns x rows)" in told
+    code, told, _ = call(f"sample {run} -n 3 --engine onnx --out {tmp_path / 's.csv'}", capsys)
+    assert code == 0
+    assert len((tmp_path / "s.csv").read_text().splitlines()) == 1 + 3 * 16
+    code, _, told = call(f"sample {run} --out {tmp_path / 's.bmp'}", capsys)
+    assert code == 2
+    assert "no such format as '.bmp'" in told
+
+
 def test_training_with_missing_values(tmp_path: Path) -> None:
     """By either denoiser; the report and evaluation do with the whole windows that there are."""
     holes = wave(200)

@@ -58,7 +58,7 @@ def test_electricity(packages: Path, tmp_path: Path) -> None:
 
 
 def test_sea_temperature(packages: Path, tmp_path: Path) -> None:
-    months = ",".join(f'"{name}"' for name in ["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"])
+    months = ",".join(f'"{number}"' for number in range(1, 13))
     rows = "\n".join(f"{year},{','.join(str(year + month / 100) for month in range(1, 13))}" for year in (1950, 1951))
     put(packages, "statsmodels/datasets/elnino/elnino.csv", f'"YEAR",{months}\n{rows}\n'.encode())
     fetched("sea_temperature", tmp_path / "out")

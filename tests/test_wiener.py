@@ -11,6 +11,7 @@ from pellucid.conditioners.given import Given
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.wiener import Wiener
+from pellucid.evaluation.likelihood import ode_log_likelihood
 from pellucid.losses.filtering import FilteringLoss
 from pellucid.networks.initialise import initialise
 from pellucid.networks.mlp import MLP
@@ -92,6 +93,16 @@ def test_untrained_it_samples_the_gaussian_process() -> None:
     still = model.basis[:, model.variances == 0]
     assert still.shape[1] == 4
     assert ((made - MEAN) @ still).abs().max() < 1e-6
+
+
+def test_untrained_its_likelihood_is_the_normal_density() -> None:
+    """By the ODE, on data all of whose directions vary."""
+    data = normal(2000, D, purpose="full") @ normal(D, D, purpose="turn") / 3 + CENTRE
+    model = denoiser(given=False)
+    model.fit(data.reshape(-1, C, L))
+    found = ode_log_likelihood(model, data[:6].reshape(-1, C, L), steps=200, draws=Keyed(0, range(6)))
+    exact = torch.distributions.MultivariateNormal(data.mean(0), torch.cov(data.T, correction=0)).log_prob(data[:6])
+    torch.testing.assert_close(found.double(), exact, atol=0.02 * D, rtol=0)
 
 
 @pytest.mark.parametrize("given", [False, True])

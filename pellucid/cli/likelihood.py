@@ -47,10 +47,12 @@ def likelihood(
     for note in found.notes:
         screen.print(f"data      {note}")
     how = f"ode in {counted(steps, 'step')}" if method == "ode" else f"elbo at {counted(steps, 'noise level')}"
+    spread = "as a density, on the model's scale"
+    if found.levels is not None:
+        spread = f"{found.levels} levels dequantised uniformly"
     lines = {
         "bits": f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} per dimension (95% interval)",
-        "from": f"{counted(found.n, 'sample')}, {how}, {found.levels} levels "
-                f"dequantised uniformly, {duration(found.seconds)}",
+        "from": f"{counted(found.n, 'sample')}, {how}, {spread}, {duration(found.seconds)}",
     }  # fmt: skip
     values = {
         "bits_per_dim": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method, "steps": steps,

@@ -117,8 +117,12 @@ class Wiener(Parametric):
         roots = (variances * sigma**2 / clear.clamp(min=1e-30)).sqrt()
         return self._turn(found, x_t, self.centre), torch.cat(shown, dim=1), roots
 
+    def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None, **beside: Any) -> Tensor:  # noqa: ARG002
+        """F."""
+        return self.answer(x_t, t, cond, self.linear(x_t, t, cond)[1])
+
     def answer(self, x_t: Tensor, t: Tensor, cond: Cond | None, seen: Tensor) -> Tensor:
-        """F, of the shape of x_t."""
+        """F, of the shape of x_t, by what the network sees."""
         embedded = self.embedded(cond, len(x_t))
         vectors = [one.vector for one in embedded.values() if one.vector is not None]
         tokens = [one.tokens for one in embedded.values() if one.tokens is not None]

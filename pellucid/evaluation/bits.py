@@ -13,13 +13,15 @@ from pellucid.codecs.identity import Identity
 from pellucid.core.errors import DataError, UnsupportedError
 from pellucid.core.items import Item, Origin
 from pellucid.core.random import Keyed
+from pellucid.denoisers.wiener import Wiener
 from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood
 from pellucid.model.model import Model
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bits:
-    """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value.
+    """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value, None where it is any
+    number.
 
     `notes` are sentences about what was chosen while reading the data.
     """
@@ -27,7 +29,7 @@ class Bits:
     mean: float
     standard_error: float
     n: int
-    levels: int
+    levels: int | None
     seconds: float
     notes: tuple[str, ...] = ()
 
@@ -39,23 +41,29 @@ def measure_bits(
     """Bits per dimension of `n` samples of `data`, unconditionally.
 
     Stored bytes are dequantised: each is spread uniformly over its level, of width 2 / 255 in the model's range, so the
-    result bounds the bits of the bytes themselves from above.
+    result bounds the bits of the bytes themselves from above. Of values that are any numbers it is the density on the
+    model's scale, minus its logarithm to base 2, which may be below 0.
 
     Raises:
         DataError: the data has another shape than the model's.
-        UnsupportedError: the model works in the space of a codec, where densities of pictures are not known.
+        UnsupportedError: the model works in the space of a codec, where densities of pictures are not known, or some of the
+            data's values follow from the others, so that there is no density.
     """
     if not isinstance(model.codec, Identity):
         raise UnsupportedError("Likelihoods are of what is diffused; this model diffuses the latents of a codec")
-    start, levels = perf_counter(), 256
+    if isinstance(model.denoiser, Wiener) and not bool((model.denoiser.variances > 0).all()):
+        raise UnsupportedError("Some columns are constant or follow from the others exactly, so that there is no density: "
+                               "leave them out of the table")  # fmt: skip
+    start, levels = perf_counter(), 256 if np.dtype(model.modality.storage).kind == "u" else None
     stored, notes = _choose(model, data, n)
     pieces = []
     for first in range(0, len(stored), batch):
         part = stored[first : first + batch]
-        draws = Keyed(seed, range(first, first + len(part)))
-        width = 2 / (levels - 1)
-        spread = (draws.uniform("dequantise", 0, part.shape[1:]) - 0.5) * width
-        x = (model.modality.decode(part).double() + spread).to(model.device, model.dtype)
+        draws, x = Keyed(seed, range(first, first + len(part))), model.modality.decode(part).double()
+        width = 1.0 if levels is None else 2 / (levels - 1)
+        if levels is not None:
+            x = x + (draws.uniform("dequantise", 0, part.shape[1:]) - 0.5) * width
+        x = x.to(model.device, model.dtype)
         prior = Prior(mean=model.facts.mean, std=model.facts.std)
         if method == "ode":
             found = ode_log_likelihood(model.denoiser, x, steps=steps, prior=prior, draws=draws)
