@@ -173,10 +173,7 @@ class Wiener(Parametric):
         scaled = torch.where(there, sure * (given.nan_to_num(nan=0.0) - self.centre),
                              precision * (x_t / alpha.clamp(min=1 / CLEAREST) - self.centre))  # fmt: skip
         s = torch.where(there, sure, precision)
-        system = s[:, :, None] * covariance * s[:, None, :]
-        system.diagonal(dim1=1, dim2=2).add_(1.0)
-        solved = torch.cholesky_solve(scaled[..., None], torch.linalg.cholesky(system))[..., 0]
-        found: Tensor = (s * solved) @ basis * variances
+        found: Tensor = (s * _solved(s, covariance, scaled)) @ basis * variances
         return found
 
     def _turn(self, inner: Tensor, like: Tensor, centre: Tensor | float = 0.0) -> Tensor:
@@ -188,3 +185,15 @@ class Wiener(Parametric):
         if t.ndim > 1:
             raise UnsupportedError("wiener takes one time for each sample")
         return t.expand(len(x_t)) if t.ndim == 0 else t
+
+
+def _solved(s: Tensor, covariance: Tensor, right: Tensor) -> Tensor:
+    """(S Σ S + I)^-1 applied to each row of `right` (B, D), S the row of s; at once where all rows of s are alike."""
+    alike = bool((s == s[:1]).all())
+    rows = s[:1] if alike else s
+    system = rows[:, :, None] * covariance * rows[:, None, :]
+    system.diagonal(dim1=1, dim2=2).add_(1.0)
+    factor = torch.linalg.cholesky(system)
+    if alike:
+        return torch.cholesky_solve(right.T, factor[0]).T
+    return torch.cholesky_solve(right[..., None], factor)[..., 0]
