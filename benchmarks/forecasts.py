@@ -57,9 +57,13 @@ def _origins(asked: argparse.Namespace, rows: int) -> range:
 
 def _ours(asked: argparse.Namespace, model: Model, known: Array, place: int) -> Array:
     """(n, ahead) of the column, from what is known (C, T)."""
+    series = model.modality
+    assert isinstance(series, Series)
     past = known[:, -3 * model.facts.shape[1] :]
-    asked_for = np.pad(past, ((0, 0), (0, asked.ahead)), constant_values=np.nan)
-    return fill(model, asked_for, n=asked.draws, seed=known.shape[1])[:, place, -asked.ahead :]
+    ahead = np.pad(past, ((0, 0), (0, asked.ahead)), constant_values=np.nan)
+    made = fill(model, series.change(ahead)[:, 1:], n=asked.draws, seed=known.shape[1])
+    whole = series.change_back(np.pad(made, ((0, 0), (0, 0), (1, 0))), ahead)
+    return np.asarray(whole[:, place, -asked.ahead :])
 
 
 def _returns(asked: argparse.Namespace) -> None:
@@ -75,7 +79,7 @@ def _returns(asked: argparse.Namespace) -> None:
         if number % REFIT == 0:
             fitted = arch_model(past, mean="Constant", vol="GARCH", p=1, q=1, dist="t").fit(disp="off").params.to_dict()
         fixed = arch_model(past, mean="Constant", vol="GARCH", p=1, q=1, dist="t").fix(list(fitted.values()))
-        drawn = fixed.forecast(
+        drawn: Any = fixed.forecast(
             horizon=asked.ahead, method="simulation", simulations=asked.draws, reindex=False,
             rng=_student(np.random.default_rng(origin), fitted["nu"]),
         )  # fmt: skip
@@ -139,7 +143,8 @@ def _write(asked: argparse.Namespace, ours: list[float], theirs: list[float], ot
     overlap = 1 if asked.command == "gaps" else max(1, -(-asked.ahead // asked.every))
     found = diebold_mariano(np.array(ours), np.array(theirs), ahead=overlap)
     facts = {
-        "kind": asked.command, "run": asked.run.name, "data": asked.data.name, "from": asked.first, "what": what,
+        "kind": asked.command, "run": asked.run.name, "trained": _trained(asked.run), "data": asked.data.name,
+        "from": asked.first, "what": what,
         "other": other, "ahead": getattr(asked, "ahead", 0), "every": getattr(asked, "every", 0), "draws": asked.draws,
         "origins": len(ours), "ours": found.first, "theirs": found.second, "statistic": found.statistic,
         "p": float(student.cdf(found.statistic, found.freedom)), "scores": [ours, theirs],
@@ -147,6 +152,13 @@ def _write(asked: argparse.Namespace, ours: list[float], theirs: list[float], ot
     print({name: value for name, value in facts.items() if name != "scores"})
     with atomic_write(asked.out) as temporary:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _trained(run: Path) -> str:
+    """What the model is, in words."""
+    model = Model.load(run)
+    columns, length = model.facts.shape
+    return f"{columns} x {length}, {model.card['samples_seen']:,} samples in {model.card['minutes']:.0f} min"
 
 
 def _record(asked: argparse.Namespace) -> None:
@@ -161,11 +173,12 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     yield ("Rows that were not trained on. Scores are continuous ranked probability scores (forecasts) or absolute errors "
            "of medians (gaps): lower is better. p is the probability of a statistic as low as this if both were as good.")
     yield ""
-    yield "| data | what | rows ahead | origins | ours | other | its score | ours / other | Diebold-Mariano | p |"
-    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    yield "| data | model | what | rows ahead | origins | ours | other | its score | ours / other | Diebold-Mariano | p |"
+    yield "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"
     for one in every:
         yield (
-            f"| {one['data']} from row {one['from']:,} | {one['what']} | {one['ahead'] or '–'} | {one['origins']} "
+            f"| {one['data']} from row {one['from']:,} | {one['trained']} | {one['what']} | {one['ahead'] or '–'} "
+            f"| {one['origins']} "
             f"| {one['ours']:.4g} | {one['other']} | {one['theirs']:.4g} | **{one['ours'] / one['theirs']:.3f}** "
             f"| {one['statistic']:.2f} | {one['p']:.2g} |"
         )
