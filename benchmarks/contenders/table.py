@@ -50,6 +50,7 @@ def as_markdown(folder: Path, real: NDArray[np.uint8], *, resamples: int) -> str
         "| real against real | pictures |",
         "|---|---|---|---|---|---|---|---|",
         *map(_told, rows),
+        *_missing(rows),
         "",
         "Speed of whole steps, data to averaged weights, everybody in turn:",
         "",
@@ -117,6 +118,12 @@ def _told(row: Row) -> str:
         f"| {row.name} | {row.minutes:g} | {row.cost:.1f} | {row.samples:,} | {found.value:.3f} "
         f"| {found.low:.3f} to {found.high:.3f} | {floor} | {found.n:,} |"
     )
+
+
+def _missing(rows: list[Row]) -> list[str]:
+    """Who has no pictures yet, as a sentence."""
+    names = [name for name in FIELD if name not in {row.name for row in rows} and not name.startswith("pellucid-")]
+    return ["", f"Not trained yet: {', '.join(names)}."] if names else []
 
 
 def _speed(name: str, speed: dict[str, Any]) -> str:
