@@ -46,9 +46,12 @@ class FeatureNetwork(nn.Module, ABC):
         """(B, C, H, W) to (B, F), of one batch."""
 
     def check(self, pictures: Tensor) -> None:
-        """Refuses a shape, or values, that the network cannot see."""
+        """Refuses a shape that the network cannot see."""
         if pictures.ndim != 4:
             raise UnsupportedError(f"Samples of shape {tuple(pictures.shape[1:])} are no pictures: expected (C, H, W)")
+
+    def check_values(self, pictures: Tensor) -> None:
+        """Refuses values that are none of the data's."""
         if not pictures.abs().le(1).all():
             raise DataError("The pictures leave [-1, 1] or hold NaN; clamp what was generated before measuring it")
 
@@ -60,6 +63,7 @@ class FeatureNetwork(nn.Module, ABC):
             DataError: pictures of another shape, or beyond [-1, 1].
         """
         self.check(pictures)
+        self.check_values(pictures)
         batches = (pictures[i : i + self.batch].float() for i in range(0, max(1, len(pictures)), self.batch))
         found: NDArray[np.float64] = torch.cat([self.embed(batch) for batch in batches]).double().numpy()
         return found

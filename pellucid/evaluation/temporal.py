@@ -37,6 +37,8 @@ class TemporalFeatures(FeatureNetwork):
     def check(self, pictures: Tensor) -> None:
         if pictures.ndim != 3 or pictures.shape[2] < 2:
             raise UnsupportedError(f"Samples of shape {tuple(pictures.shape[1:])} are no series: expected (C, L)")
+
+    def check_values(self, pictures: Tensor) -> None:
         if not bool(pictures.isfinite().all()):
             raise DataError("The series hold values that are missing or no numbers")
 
