@@ -1,6 +1,7 @@
 """Series: every way into windows, what is refused and in which words, scales, and every way out."""
 
 import gzip
+import os
 from pathlib import Path
 
 import numpy as np
@@ -160,6 +161,28 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
         assert reason in rejected[name]
 
 
+def test_what_a_reader_could_get_wrong(tmp_path: Path) -> None:
+    """An open quote is refused, ids are not rounded together, and a pipe is not waited for."""
+    path = tmp_path / "t.csv"
+    path.write_text('date,a,note\n2024-01-01,1,"open\n2024-01-02,2,x\n2024-01-03,3,y\n')
+    with pytest.raises(DataError, match=r"unexpected end of data"):
+        read_table(path)
+    path.write_text("site,a\n" + "\n".join(f"{1000001 + i // 6},{i}" for i in range(12)))
+    items, _, _ = read(path, series=Series(group="site"))
+    assert {item.label for item in items} == {"1000001", "1000002"}
+    assert len(items) == 6
+    os.mkfifo(tmp_path / "pipe.csv")
+    assert not Series().recognises(tmp_path / "pipe.csv")
+
+
+def test_parquet_of_numbers_is_recognised(tmp_path: Path) -> None:
+    parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
+    parquet.write_table(arrow.table({"x": np.arange(8.0), "n": np.arange(8)}), tmp_path / "t.parquet")
+    parquet.write_table(arrow.table({"image": [b"1", b"2"], "label": [0, 1]}), tmp_path / "p.parquet")
+    assert Series().recognises(tmp_path / "t.parquet")
+    assert not Series().recognises(tmp_path / "p.parquet")
+
+
 def test_nothing_readable_is_one_message(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("x,y\na,b")
     with pytest.raises(DataError, match=r"no series to be read in .*: a\.csv: no column of numbers"):
@@ -184,7 +207,8 @@ def test_parquet_is_the_same_table(tmp_path: Path) -> None:
     (["2024-01-30", "2024-01-31"], "2024-02-01"), (["2024-02-28 23:00", "2024-02-29 00:00"], "2024-02-29 01:00"),
     (["01.11.2024", "01.12.2024"], "01.01.2025"), (["2024-05-02", "2024-05-03", "2024-05-06", "2024-05-07"], "2024-05-08"),
     (["2024-05-02", "2024-05-03", "2024-05-06", "2024-05-07", "2024-05-08", "2024-05-09", "2024-05-10"], "2024-05-13"),
-    (["1/30/2024", "1/31/2024"], "02/01/2024"),
+    (["1/30/2024", "1/31/2024"], "02/01/2024"), (["2024-01-31", "2024-03-31", "2024-05-31"], "2024-07-31"),
+    (["2023-08-31", "2023-10-31", "2023-12-31"], "2024-02-29"),
 ])
 def test_times_go_on(cells: list[str], then: str) -> None:
     clock = read_clock(cells)

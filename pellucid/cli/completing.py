@@ -90,6 +90,8 @@ def _run(
     device: str, json: bool, quiet: bool,
 ) -> None:  # fmt: skip
     check_out(out, SUFFIXES, "--out", folder=False)
+    if out.resolve() == source.resolve():
+        raise ConfigError(f"--out {out} is the input itself, which would be lost: give another name")
     shares = _shares(quantiles)
     from time import perf_counter
 

@@ -34,6 +34,8 @@ def shapes(files: Iterable[Path]) -> dict[str, Any]:
 
 
 def _size(path: Path) -> tuple[int, int] | None:
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # remarks on odd metadata

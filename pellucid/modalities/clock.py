@@ -1,5 +1,6 @@
 """Times in a table's column: read, checked for order and rhythm, and carried on."""
 
+from calendar import monthrange
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -111,7 +112,8 @@ def _works_only(times: Times) -> bool:
 
 def _months_later(now: datetime, months: int) -> datetime:
     place = now.month - 1 + months
-    return now.replace(year=now.year + place // 12, month=place % 12 + 1)
+    year, month = now.year + place // 12, place % 12 + 1
+    return now.replace(year=year, month=month, day=min(now.day, monthrange(year, month)[1]))
 
 
 def _rhythm(moments: list[datetime]) -> Callable[[datetime], datetime]:

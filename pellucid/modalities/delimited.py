@@ -6,6 +6,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 from itertools import islice
 from pathlib import Path
 
@@ -96,7 +97,7 @@ def _split(text: str) -> tuple[str, Rows]:
     """The separator under which most of the first rows have the same number of cells, more than one if possible."""
 
     def agreement(separator: str) -> tuple[bool, int, int]:
-        widths = Counter(len(cells) for _, cells in islice(_rows(text, separator), GLANCE))
+        widths = Counter(len(cells) for _, cells in islice(_rows(text, separator, strict=False), GLANCE))
         (width, count), *_ = widths.most_common(1) or [(0, 0)]
         return width > 1, count, width
 
@@ -104,9 +105,9 @@ def _split(text: str) -> tuple[str, Rows]:
     return separator, list(_rows(text, separator))
 
 
-def _rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, separator: str, *, strict: bool = True) -> Iterator[tuple[int, list[str]]]:
     csv.field_size_limit(LONGEST)
-    reader = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True)
+    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, skipinitialspace=True, strict=strict)
     try:
         for cells in reader:
             if any(cell.strip() for cell in cells):

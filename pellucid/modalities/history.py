@@ -121,7 +121,9 @@ def _finds_group(table: Table) -> str:
 
 
 def _cells(table: Table, name: str) -> list[str]:
-    return table.words[name] if name in table.words else [f"{value:g}" for value in table.numbers[name]]
+    if name in table.words:
+        return table.words[name]
+    return [repr(float(value)).removesuffix(".0") for value in table.numbers[name]]
 
 
 def _falls(when: str, clock: Clock, of: str = "") -> str:

@@ -21,7 +21,7 @@ from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.panel import panels
 from pellucid.modalities.sheet import sheet
-from pellucid.modalities.table import SUFFIXES, TEXT
+from pellucid.modalities.table import COLUMNAR, SUFFIXES, TEXT, is_of_numbers
 from pellucid.modalities.windows import Reading
 from pellucid.modalities.write_table import write_columns
 from pellucid.sources.find import is_remote
@@ -80,7 +80,8 @@ class Series(Modality):
 
     def recognises(self, path: Path) -> bool:
         if not path.is_dir():
-            return path.is_file() and path.name.lower().endswith(TEXT)
+            name = path.name.lower()
+            return path.is_file() and (name.endswith(TEXT) or (name.endswith(COLUMNAR) and is_of_numbers(path)))
         found = [file for file in islice(walk(path), GLANCE) if isinstance(file, Path)]
         return any(file.name.lower().endswith(TEXT) for file in found) and not any(map(is_picture, found))
 
@@ -129,11 +130,24 @@ class Series(Modality):
             changed[place, :1] = np.nan
         return changed
 
+    def check(self, values: Numbers) -> None:
+        """Refuse (C, T) as it stands in a file where a logarithm is needed of what has none."""
+        for place, name in enumerate(self.columns):
+            needed = place in self._changing() or (place < len(self.logged) and self.logged[place])
+            if needed and (values[place] <= 0).any():
+                row = int(np.flatnonzero(values[place] <= 0)[0])
+                raise DataError(f"'{name}' is {values[place, row]:g} in one of its rows: the model knows it by proportions, "
+                                "so expected values above 0, or an empty cell")  # fmt: skip
+
     def change_back(self, modelled: Numbers, known: Numbers) -> Numbers:
         """(..., C, T) as modelled to values as in files, which go on from the last that is known in `known` (C, T)."""
         found = modelled.copy()
         for place in self._changing():
-            last = int(np.flatnonzero(np.isfinite(known[place]))[-1])
+            there = np.flatnonzero(np.isfinite(known[place]))
+            if not len(there):
+                raise DataError(f"'{self.columns[place]}' has no value in the rows that the forecast looks at: it is "
+                                "modelled by its returns, which need a beginning")  # fmt: skip
+            last = int(there[-1])
             if not np.isfinite(known[place, :last]).all():
                 name = self.columns[place]
                 raise UnsupportedError(f"'{name}' is modelled by its returns, so that gaps in it cannot be filled")

@@ -1,6 +1,7 @@
 """A table file as columns of numbers, of words and of times."""
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,24 @@ def _columnar(path: Path) -> Delimited:
     )
 
 
+def is_of_numbers(path: Path) -> bool:
+    """Whether a Parquet file has columns of numbers, and nothing that could be pictures."""
+    try:
+        from pyarrow import ArrowException, types
+        from pyarrow.parquet import read_schema
+    except ImportError:
+        return False
+    try:
+        kinds = read_schema(path).types
+    except (OSError, ArrowException):
+        return False
+    nested = any(types.is_nested(kind) or types.is_binary(kind) or types.is_large_binary(kind) for kind in kinds)
+    return not nested and any(types.is_floating(kind) or types.is_integer(kind) for kind in kinds)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
         return str(int(value))
-    return value.isoformat(" ") if hasattr(value, "hour") else str(value)
+    return value.isoformat(" ") if isinstance(value, datetime) else str(value)

@@ -18,6 +18,8 @@ from pellucid.sources.walk import shown
 
 LENGTH = 64
 """Of windows that nobody asked for."""
+VALUES = 1024
+"""Of a window of that length at most, so that it suits the denoiser that series are given."""
 SHORTEST = 4
 
 
@@ -137,7 +139,7 @@ class Reading:
         return columns, longest
 
     def _chosen(self) -> int:
-        return max(SHORTEST, min(LENGTH, self._found[1] // 2))
+        return max(SHORTEST, min(LENGTH, self._found[1] // 2, VALUES // len(self.columns)))
 
     def _windows(self, one: History, name: str, file: Path, length: int) -> Iterator[Item]:
         values = one.values.T

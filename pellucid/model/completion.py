@@ -18,6 +18,8 @@ from pellucid.model.filling import fill
 from pellucid.model.model import Model
 
 MIDDLE = 0.5
+APART = 0xD1B54A32D192ED03
+"""Between the seeds of series, so that each has noise of its own."""
 KEPT = 4
 """Windows of the past that a forecast looks at, at most."""
 
@@ -35,6 +37,7 @@ class Completion:
         known: (C, T), NaN where a value was missing.
         versions: (n, C, T), equal to `known` wherever it is a number.
         new: rows at the end that are not in the file.
+        grouped: whether it is one of several, so that a table tells which.
     """
 
     name: str
@@ -44,6 +47,7 @@ class Completion:
     known: Values
     versions: Values
     new: int = 0
+    grouped: bool = False
 
     def quantile(self, share: float) -> Values:
         """(C, T)."""
@@ -52,7 +56,7 @@ class Completion:
     def columns_of(self, quantiles: Sequence[float], *, only_new: bool) -> dict[str, Any]:
         """As a table has it: times, then of each column the median and these quantiles."""
         rows = slice(len(self.times) - self.new if only_new else 0, None)
-        table: dict[str, Any] = {"series": [self.name] * len(self.times[rows])} if self.name else {}
+        table: dict[str, Any] = {"series": [self.name] * len(self.times[rows])} if self.grouped else {}
         table[self.when or "row"] = self.times[rows]
         found = {share: self.quantile(share) for share in {MIDDLE, *quantiles}}
         for place, column in enumerate(self.columns):
@@ -110,24 +114,29 @@ def complete(
             if progress is not None:
                 progress(place * whole + now, len(found) * whole)
 
-        done.append(_completed(model, model.modality, one, length, n, report, settings))
+        own = {**settings, "seed": (settings.get("seed", 0) + place * APART) % 2**64}
+        done.append(_completed(model, model.modality, one, length, n, report, own, grouped=len(found) > 1))
     return done
 
 
 def _completed(
-    model: Model, series: Series, one: History, length: int, n: int, report: Callable[[int, int], None], settings: Any
-) -> Completion:
+    model: Model, series: Series, one: History, length: int, n: int, report: Callable[[int, int], None], settings: Any,
+    *, grouped: bool,
+) -> Completion:  # fmt: skip
     past = KEPT * model.facts.shape[1] if length else len(one.values)
     values, times = one.values.T[:, -past:], one.times(length)[-past - length :]
     known = np.pad(values, ((0, 0), (0, length)), constant_values=np.nan)
+    series.check(known)
     changing = series.change(known)
     modelled = changing[:, 1:] if series.returns else changing
     versions = fill(model, modelled, n=n, progress=report, **settings)
     if series.returns:
-        versions = series.change_back(np.pad(versions, ((0, 0), (0, 0), (1, 0))), known)
+        first = np.broadcast_to(known[:, :1], (n, len(known), 1))
+        versions = series.change_back(np.concatenate([first, versions], axis=2), known)
     return Completion(
-        name=one.name, when=one.when, times=times, columns=series.columns, known=known, versions=versions, new=length
-    )
+        name=one.name, when=one.when, times=times, columns=series.columns, known=known, versions=versions, new=length,
+        grouped=grouped,
+    )  # fmt: skip
 
 
 def save(
