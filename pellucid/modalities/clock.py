@@ -9,8 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.modalities.delimited import MISSING
+
 FORMATS = (
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M", "%Y-%m", "%Y/%m/%d",
+    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
+    "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m", "%Y/%m/%d",
     "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
     "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%y", "%d/%m/%y", "%Y%m%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%b %Y",
 )  # fmt: skip
@@ -85,11 +88,11 @@ class Clock:
 
 def read_clock(cells: Sequence[str]) -> Clock | None:
     """A column of text as times, if every cell that is not empty is one in the same way of writing."""
-    filled = [cell for cell in cells if cell]
+    filled = [cell for cell in cells if cell.lower() not in MISSING]
     fitting = [written for written in FORMATS if filled and _parsed(filled[0], written)]
     found = None
     for written in fitting:
-        moments = [_parsed(cell, written) if cell else np.datetime64("NaT", "us") for cell in cells]
+        moments = [np.datetime64("NaT", "us") if cell.lower() in MISSING else _parsed(cell, written) for cell in cells]
         if all(moment is not None for moment in moments):
             clock = Clock(times=np.array(moments, dtype="datetime64[us]"), cells=cells, format=written)
             if clock.rises or clock.falls:

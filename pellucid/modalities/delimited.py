@@ -12,11 +12,13 @@ from pathlib import Path
 
 from pellucid.core.errors import DataError
 
-SEPARATORS = (",", ";", "\t", "|")
+SEPARATORS = (";", "\t", "|", ",")
+"""Where two fit alike, the first: commas may be decimal."""
 GLANCE = 50  # rows that are looked at before the separator is settled
 LARGEST = 1 << 30  # bytes of a file when unpacked
 LONGEST = 1 << 20  # letters of a cell; more is no table
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
+YEAR = re.compile(r"[12]\d{3}")
 COMMA = re.compile(r"[+-]?\d+,\d+")
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", ".", "?"})
 """What stands, in small letters, where there is no value."""
@@ -80,16 +82,19 @@ def _text(path: Path) -> str:
 
 
 def _unpacked(data: bytes) -> bytes:
-    """Of a gzip file."""
-    unpacking = zlib.decompressobj(wbits=31)
-    try:
-        found = unpacking.decompress(data, LARGEST)
-    except zlib.error as error:
-        raise DataError(f"damaged: {error}") from None
-    if unpacking.unconsumed_tail:
-        raise DataError(f"more than {LARGEST >> 20} MB when unpacked")
-    if not unpacking.eof:
-        raise DataError("damaged: it ends too early")
+    """Of a gzip file, all members."""
+    found = b""
+    while data:
+        unpacking = zlib.decompressobj(wbits=31)
+        try:
+            found += unpacking.decompress(data, LARGEST - len(found))
+        except zlib.error as error:
+            raise DataError(f"damaged: {error}") from None
+        if unpacking.unconsumed_tail or len(found) >= LARGEST:
+            raise DataError(f"more than {LARGEST >> 20} MB when unpacked")
+        if not unpacking.eof:
+            raise DataError("damaged: it ends too early")
+        data = unpacking.unused_data  # a file may have several members
     return found
 
 
@@ -122,9 +127,12 @@ def _width(rows: Rows) -> int:
 
 
 def _is_data(first: Sequence[str], separator: str) -> bool:
-    """Whether the first row has numbers, as no header does."""
+    """Whether the first row has numbers, as no header does but one of years."""
     cells = [cell.replace(",", ".") if separator != "," and COMMA.fullmatch(cell) else cell for cell in first]
-    return any(NUMBER.fullmatch(cell) for cell in cells)
+    numbers = [cell for cell in cells if NUMBER.fullmatch(cell) and "inf" not in cell.lower()]
+    years = [int(cell) for cell in numbers if YEAR.fullmatch(cell)]
+    rising = len(years) == len(numbers) > 1 and years == list(range(years[0], years[0] + len(years)))
+    return bool(numbers) and not rising
 
 
 def _distinct(names: Sequence[str], width: int) -> tuple[str, ...]:

@@ -72,6 +72,7 @@ def read_table(path: Path) -> Table:
             notes.append(f"column '{name}' is empty: left out")
         elif share < MOSTLY:
             words[name] = column
+            notes.append(f"column '{name}' holds words ({filled[0][:20]!r}): not modelled")
         else:
             values, strange = _numbers(column)
             if _counts(name, values):
