@@ -113,10 +113,11 @@ def _works_only(times: Times) -> bool:
     return bool((((times.astype("datetime64[D]").astype(np.int64) + 3) % 7) < 5).all())
 
 
-def _months_later(now: datetime, months: int) -> datetime:
+def _months_later(now: datetime, months: int, day: int) -> datetime:
+    """The same day, or the month's last where it has fewer."""
     place = now.month - 1 + months
     year, month = now.year + place // 12, place % 12 + 1
-    return now.replace(year=year, month=month, day=min(now.day, monthrange(year, month)[1]))
+    return now.replace(year=year, month=month, day=min(day, monthrange(year, month)[1]))
 
 
 def _rhythm(moments: list[datetime]) -> Callable[[datetime], datetime]:
@@ -126,9 +127,11 @@ def _rhythm(moments: list[datetime]) -> Callable[[datetime], datetime]:
     gaps = np.diff(np.array(moments, dtype="datetime64[us]")).astype(np.int64) / 86_400_000_000
     usual = float(np.median(gaps))
     whole = all(moment.hour == moment.minute == moment.second == 0 for moment in moments)
-    if whole and usual >= MONTH and all(moment.day == moments[0].day for moment in moments[-24:]):
+    day = max(moment.day for moment in moments)
+    kept = all(moment.day == min(day, monthrange(moment.year, moment.month)[1]) for moment in moments)
+    if whole and usual >= MONTH and kept:
         months = max(1, round(usual / 30.44))
-        return lambda now: _months_later(now, months)
+        return lambda now: _months_later(now, months, day)
     if whole and usual == 1 and all(moment.weekday() < 5 for moment in moments):
         return lambda now: now + timedelta(days=3 if now.weekday() == 4 else 1)
     return lambda now: now + timedelta(days=usual)
