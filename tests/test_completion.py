@@ -125,6 +125,7 @@ def test_the_command_line(run: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     ("continue RUN OTHER --length 3", "no column 'load'"), ("continue RUN FULL", "Missing option '--length'"),
     ("continue RUN FULL -l 3 --quantiles 2", "--quantiles 2: expected numbers from 0 to 1"),
     ("continue RUN FULL -l 3 --out FULL", "is the input itself"),
+    ("continue RUN FULL -l 100000000", "expected at most 268,435,456: ask for fewer"),
     ("continue RUN FULL -l 3 --out a.doc", "no such format as '.doc'"), ("continue RUN FULL -l 0", "at least 1, got '0'"),
 ])
 def test_refusals(

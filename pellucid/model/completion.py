@@ -20,6 +20,10 @@ from pellucid.model.model import Model
 MIDDLE = 0.5
 APART = 0xD1B54A32D192ED03
 """Between the seeds of series, so that each has noise of its own."""
+LARGEST = 1 << 28
+"""Numbers that are held of one series."""
+SHOWN = 60
+"""Lines of a chart, one under the other."""
 KEPT = 4
 """Windows of the past that a forecast looks at, at most."""
 
@@ -107,6 +111,11 @@ def complete(
         tell(note)
     if not length and all(np.isfinite(one.values).all() for one in found):
         raise DataError(f"Nothing is missing in '{path}': to forecast, say how many rows (--length)")
+    rows = length + max(len(one.values) for one in found)
+    size = n * len(model.modality.columns) * rows
+    if size > LARGEST:
+        raise ConfigError(f"n = {n:,} versions of {rows:,} rows are {size:,} numbers, expected at most {LARGEST:,}: ask for "
+                          "fewer")  # fmt: skip
     done = []
     for place, one in enumerate(found):
 
@@ -160,6 +169,8 @@ def save(
     else:
         low, high = (min(quantiles), max(quantiles)) if quantiles else (MIDDLE, MIDDLE)
         fans = [fan for one in completions for fan in one.fans(low, high, past)]
+        if len(fans) > SHOWN:
+            raise ConfigError(f"--out {path}: a chart shows {SHOWN} lines at most, and there are {len(fans)}: write a .csv")
         ends = completions[0]
         first = ends.times[max(0, len(ends.times) - ends.new - past) if ends.new else 0]
         with atomic_write(path) as temporary:
