@@ -82,6 +82,33 @@ def test_gaps_are_filled_and_nothing_else_changes(run: Path, tmp_path: Path) -> 
     assert all(cell for row in rows for cell in row)
 
 
+def test_other_columns_stay_and_empty_ones_are_filled(run: Path, tmp_path: Path) -> None:
+    lines = written(tmp_path / "now.csv", wave(40)).read_text().splitlines()
+    rows = [f"{line.rsplit(',', 1)[0]},,note {place},{place}" for place, line in enumerate(lines[1:])]
+    (tmp_path / "more.csv").write_text("\n".join(["day,load,late,remark,code", *rows]))
+    found = complete(Model.load(run), tmp_path / "more.csv", n=4)
+    save(found, tmp_path / "filled.csv", ())
+    table = list(csv.DictReader((tmp_path / "filled.csv").read_text().splitlines()))
+    assert [row["remark"] for row in table] == [f"note {place}" for place in range(40)]
+    assert [row["code"] for row in table] == [str(place) for place in range(40)]
+    assert all(abs(float(row["late"]) - 20) < 8 for row in table)
+
+
+def test_each_series_has_its_label(tmp_path: Path) -> None:
+    """That the table gives it, where nobody asks for another."""
+    rows = ["day,place,x", *(f"{day},{place},{mean + np.sin(row)}" for place, mean in (("low", 0), ("high", 100))
+                             for row, day in enumerate(DAYS[:60]))]  # fmt: skip
+    (tmp_path / "two.csv").write_text("\n".join(rows))
+    train(tmp_path / "two.csv", tmp_path / "run", samples=32, size=8, settings=SMALL)
+    model, asked = Model.load(tmp_path / "run"), list[object]()
+    assert model.facts.labels == ("high", "low")
+    with patch.object(Model, "condition", autospec=True, side_effect=lambda *_, label=None, **__: asked.append(label) or {}):
+        found = complete(model, tmp_path / "two.csv", length=2, n=2)
+    assert [label for label in asked if label] == ["low", "high"]
+    save(found, tmp_path / "next.csv", ())
+    assert (tmp_path / "next.csv").read_text().startswith("place,day,x\nlow,2020-03-01,")
+
+
 def test_versions_depend_on_the_seed_alone(run: Path) -> None:
     model, values = Model.load(run), np.pad(wave(30), ((0, 0), (0, 12)), constant_values=np.nan)
     first, again, other = (fill(model, values, n=n, seed=seed) for n, seed in ((6, 1), (3, 1), (3, 2)))

@@ -11,7 +11,6 @@ from PIL import Image as Pillow
 
 from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.items import Item, Origin, Rejection
-from pellucid.modalities.clock import read_clock
 from pellucid.modalities.series import Series
 from pellucid.modalities.table import read_table
 from pellucid.training.config import RunConfig, apply_settings
@@ -208,22 +207,6 @@ def test_parquet_is_the_same_table(tmp_path: Path) -> None:
     assert (found.when, list(found.numbers), list(found.words)) == ("when", ["x", "n"], ["who"])
 
 
-@pytest.mark.parametrize(("cells", "then"), [
-    (["2024-01-30", "2024-01-31"], "2024-02-01"), (["2024-02-28 23:00", "2024-02-29 00:00"], "2024-02-29 01:00"),
-    (["01.11.2024", "01.12.2024"], "01.01.2025"), (["2024-05-02", "2024-05-03", "2024-05-06", "2024-05-07"], "2024-05-08"),
-    (["2024-05-02", "2024-05-03", "2024-05-06", "2024-05-07", "2024-05-08", "2024-05-09", "2024-05-10"], "2024-05-13"),
-    (["1/30/2024", "1/31/2024"], "02/01/2024"), (["2024-01-31", "2024-03-31", "2024-05-31"], "2024-07-31"),
-    (["2023-08-31", "2023-10-31", "2023-12-31"], "2024-02-29"), (["2024-01-31", "2024-02-29", "2024-03-31"], "2024-04-30"),
-    (["2024-01-30", "2024-02-29", "2024-03-30"], "2024-04-30"),
-])
-def test_times_go_on(cells: list[str], then: str) -> None:
-    clock = read_clock(cells)
-    assert clock is not None
-    assert clock.rises
-    assert clock.after(1) == [then]
-    assert read_clock([*cells, "never"]) is None
-
-
 # --------------------------------------------------------------------------------------------------- scales, writing
 
 
@@ -245,6 +228,26 @@ def test_each_column_has_its_scale(series: Series) -> None:
     torch.testing.assert_close(series.decode(torch.from_numpy(stored)), x)
     with pytest.raises(ConfigError, match="column 'a' has values of 0 or less"):
         Series(logarithm=("a",)).learn(np.zeros((1, 1, 4)), {"columns": ["a"]})
+
+
+def test_scales_of_any_size_and_names_that_are_taken(tmp_path: Path) -> None:
+    """Squares that overflow or vanish; a column called as the table's own are; a logarithm of nothing."""
+    rng = np.random.default_rng(0)
+    stored = rng.normal(size=(4, 2, 8)) * np.array([1e300, 1e-300])[:, None]
+    series = Series(**Series().learn(stored, {"columns": ["sample", "step"]}))
+    largest = np.abs(stored).max((0, 2))[:, None]
+    np.testing.assert_allclose(series.encode(series.decode(stored)) / largest, stored / largest, atol=1e-5)
+    series.write(torch.zeros(2, 2, 8), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text().splitlines()[0] == "sample_,step_,sample,step"
+    with pytest.raises(ConfigError, match=r"modality.logarithm: no column 'pric'.*did you mean 'price'"):
+        Series(logarithm="pric").learn(stored, {"columns": ["price", "b"]})
+
+
+def test_columns_of_years_and_of_nothing(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("year,x,gone\n1990,1,\n1991,5,\n1992,2,\n")
+    found = read_table(tmp_path / "t.csv")
+    assert (found.when, list(found.numbers)) == ("year", ["x"])
+    assert list(read_table(tmp_path / "t.csv", ["gone"]).numbers) == ["x", "gone"]
 
 
 def test_what_is_written_is_read_back(tmp_path: Path, series: Series) -> None:

@@ -3,26 +3,21 @@
 from calendar import monthrange
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.modalities.delimited import MISSING
+from pellucid.modalities.moment import Way, ways
 
-FORMATS = (
-    "%Y-%m-%d", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M",
-    "%Y-%m-%d %H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S.%f", "%Y-%m", "%Y/%m/%d",
-    "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d.%m.%Y", "%d.%m.%Y %H:%M:%S", "%d.%m.%Y %H:%M", "%m/%d/%Y", "%d/%m/%Y",
-    "%m/%d/%Y %H:%M", "%d/%m/%Y %H:%M", "%m/%d/%y", "%d/%m/%y", "%Y%m%d", "%d %b %Y", "%b %d %Y", "%b %d, %Y", "%b %Y",
-)  # fmt: skip
-"""In which times are looked for, the likelier first; a text that several fit is read as the first that keeps it in order."""
 STEADY = 0.8
 """Share of equal steps from which others count as gaps."""
 MONTH = 28
+DAY = 86_400_000_000
 
 Times = NDArray[np.datetime64]
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,20 +26,21 @@ class Clock:
 
     times: Times
     cells: Sequence[str]
-    format: str
+    way: Way
 
-    def rows(self, chosen: NDArray[np.int64]) -> "Clock":
+    def rows(self, chosen: Whole) -> "Clock":
         """Some of the rows, in the order given."""
         return replace(self, times=self.times[chosen], cells=[self.cells[row] for row in chosen])
 
-    def spaced(self, places: NDArray[np.int64]) -> "Clock":
+    def spaced(self, places: Whole) -> "Clock":
         """With times put in, so that row i stands at places[i]."""
-        count = int(places[-1]) + 1
-        times = self.times[0] + np.arange(count) * ((self.times[-1] - self.times[0]) // (count - 1))
-        cells = [moment.strftime(self.format) for moment in times.tolist()]
-        for place, cell in zip(places.tolist(), self.cells, strict=True):
-            cells[place] = cell
-        return replace(self, times=times, cells=cells)
+        step, times, cells = _rhythm(self._moments), list[datetime](), list[str]()
+        there = dict(zip(places.tolist(), zip(self._moments, self.cells, strict=True), strict=True))
+        for place in range(int(places[-1]) + 1):
+            moment, cell = there.get(place) or (step(times[-1]), "")
+            times.append(moment)
+            cells.append(cell or self.way.write(self.way.utc(moment)))
+        return replace(self, times=np.array([self.way.utc(one) for one in times], dtype="datetime64[us]"), cells=cells)
 
     @property
     def rises(self) -> bool:
@@ -59,58 +55,75 @@ class Clock:
     def known(self) -> Times:
         return self.times[~np.isnat(self.times)]
 
-    def places(self) -> NDArray[np.int64] | None:
+    @property
+    def _moments(self) -> list[datetime]:
+        """Those that are known, by the clock on the wall."""
+        return [self.way.local(moment) for moment in self.known.tolist() if isinstance(moment, datetime)]
+
+    def places(self) -> Whole | None:
         """Where each row stands when missing times are put in, (T,), of steady times with gaps of whole steps; else None."""
         if np.isnat(self.times).any() or len(self.times) < 3:
             return None
+        moments = self._moments
+        if _monthly(moments):
+            return _places(np.diff([12 * moment.year + moment.month for moment in moments]))
         steps = np.diff(self.times).astype(np.int64)
-        values, counts = np.unique(steps, return_counts=True)
-        usual = int(values[counts.argmax()])
-        if counts.max() < STEADY * len(steps) or (steps % usual).any():
-            return None
-        days = usual / 86_400_000_000
-        if days == 1 and _works_only(self.times):
+        if float(np.median(steps)) == DAY and all(moment.weekday() < 5 for moment in moments):
             return None  # weekends are no gaps
-        return np.concatenate([[0], np.cumsum(steps // usual)])
+        return _places(steps)
 
     def after(self, count: int) -> list[str]:
-        """The `count` times that follow the last one, as they are written; working days and months keep their rhythm."""
-        moments = [moment for moment in self.known.tolist() if isinstance(moment, datetime)]
+        """The `count` times that follow the last one, as they are written; working days and months keep their rhythm.
+
+        Empty where there is no rhythm, or beyond the year 9999.
+        """
+        moments = self._moments
         if len(moments) < 2:
             return [""] * count
-        step = _rhythm(moments)
-        found, now = [], moments[-1]
-        for _ in range(count):
-            now = step(now)
-            found.append(now.strftime(self.format))
+        step, now, found = _rhythm(moments), moments[-1], list[str]()
+        try:
+            for _ in range(count):
+                now = step(now)
+                found.append(self.way.write(self.way.utc(now)))
+        except (OverflowError, ValueError):
+            found += [""] * (count - len(found))
         return found
 
 
 def read_clock(cells: Sequence[str]) -> Clock | None:
     """A column of text as times, if every cell that is not empty is one in the same way of writing."""
     filled = [cell for cell in cells if cell.lower() not in MISSING]
-    fitting = [written for written in FORMATS if filled and _parsed(filled[0], written)]
     found = None
-    for written in fitting:
-        moments = [np.datetime64("NaT", "us") if cell.lower() in MISSING else _parsed(cell, written) for cell in cells]
-        if all(moment is not None for moment in moments):
-            clock = Clock(times=np.array(moments, dtype="datetime64[us]"), cells=cells, format=written)
+    for way in ways(filled) if filled else ():
+        moments = list[datetime | None]()
+        for cell in cells:
+            moments.append(moment := None if cell.lower() in MISSING else way.read(cell))
+            if moment is None and cell.lower() not in MISSING:
+                break
+        else:
+            clock = Clock(times=np.array(moments, dtype="datetime64[us]"), cells=cells, way=way)
             if clock.rises or clock.falls:
                 return clock
             found = found or clock
     return found
 
 
-def _parsed(cell: str, written: str) -> Any:
-    try:
-        return np.datetime64(datetime.strptime(cell, written), "us")
-    except ValueError:
+def _places(steps: Whole) -> Whole | None:
+    """Of the usual step and its multiples."""
+    values, counts = np.unique(steps, return_counts=True)
+    usual = int(values[counts.argmax()])
+    if counts.max() < STEADY * len(steps) or usual <= 0 or (steps % usual).any():
         return None
+    return np.concatenate([[0], np.cumsum(steps // usual)])
 
 
-def _works_only(times: Times) -> bool:
-    """Whether none is a Saturday or Sunday."""
-    return bool((((times.astype("datetime64[D]").astype(np.int64) + 3) % 7) < 5).all())
+def _monthly(moments: Sequence[datetime]) -> bool:
+    """Whether they are months or more apart, on the same day of each, or on the last where it has fewer."""
+    gaps = np.diff(np.array(moments, dtype="datetime64[us]")).astype(np.int64) / DAY
+    whole = all(moment.hour == moment.minute == moment.second == 0 for moment in moments)
+    day = max(moment.day for moment in moments)
+    kept = all(moment.day == min(day, monthrange(moment.year, moment.month)[1]) for moment in moments)
+    return whole and kept and float(np.median(gaps)) >= MONTH
 
 
 def _months_later(now: datetime, months: int, day: int) -> datetime:
@@ -120,18 +133,14 @@ def _months_later(now: datetime, months: int, day: int) -> datetime:
     return now.replace(year=year, month=month, day=min(day, monthrange(year, month)[1]))
 
 
-def _rhythm(moments: list[datetime]) -> Callable[[datetime], datetime]:
+def _rhythm(moments: Sequence[datetime]) -> Callable[[datetime], datetime]:
     """From one time to the next."""
-    from datetime import timedelta
-
-    gaps = np.diff(np.array(moments, dtype="datetime64[us]")).astype(np.int64) / 86_400_000_000
+    gaps = np.diff(np.array(moments, dtype="datetime64[us]")).astype(np.int64) / DAY
     usual = float(np.median(gaps))
-    whole = all(moment.hour == moment.minute == moment.second == 0 for moment in moments)
-    day = max(moment.day for moment in moments)
-    kept = all(moment.day == min(day, monthrange(moment.year, moment.month)[1]) for moment in moments)
-    if whole and usual >= MONTH and kept:
-        months = max(1, round(usual / 30.44))
+    if _monthly(moments):
+        months, day = max(1, round(usual / 30.44)), max(moment.day for moment in moments)
         return lambda now: _months_later(now, months, day)
+    whole = all(moment.hour == moment.minute == moment.second == 0 for moment in moments)
     if whole and usual == 1 and all(moment.weekday() < 5 for moment in moments):
         return lambda now: now + timedelta(days=3 if now.weekday() == 4 else 1)
     return lambda now: now + timedelta(days=usual)

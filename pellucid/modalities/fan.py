@@ -12,6 +12,7 @@ Values = NDArray[np.float64]
 WIDTH, HEIGHT = 760, 190
 LEFT, RIGHT, TOP, BOTTOM = 74, 748, 26, 164  # of the plot's frame
 FINER = 3  # drawn so many times as large, then averaged
+DOT = 5  # radius, so enlarged, of a value with none beside it
 PAPER, INK, FRAME = "white", (70, 74, 84), (214, 216, 222)
 KNOWN, MIDDLE, BAND = (32, 99, 176), (196, 78, 10), (255, 214, 176)
 
@@ -59,6 +60,9 @@ def _drawn(fan: Fan, first: str, last: str) -> Image.Image:
         draw.polygon([*map(tuple, outline)], fill=BAND)
         draw.line([*map(tuple, points(fan.middle)[reach])], fill=MIDDLE, width=2 * FINER, joint="curve")
     for rows in _runs(np.isfinite(fan.known)):
+        if len(rows) == 1:
+            across, down = points(fan.known)[rows[0]]
+            draw.ellipse([across - DOT, down - DOT, across + DOT, down + DOT], fill=KNOWN)
         draw.line([*map(tuple, points(fan.known)[rows])], fill=KNOWN, width=2 * FINER, joint="curve")
     small = picture.resize((WIDTH, HEIGHT), Image.Resampling.BOX)
     write, font = ImageDraw.Draw(small), ImageFont.load_default(12)

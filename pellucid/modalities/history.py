@@ -1,7 +1,7 @@
 """What a table tells of: series in the order of time, gaps filled with missing values."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class History:
         labels: of each row; None without any.
         begins: the row of the table with which it begins, counted from 1, the header not among them.
         when: name of the column of times.
+        of: name of the column by which series are told apart.
+        beside: cells of the other columns of the file, by name; empty in rows that were put in.
     """
 
     name: str
@@ -32,6 +34,8 @@ class History:
     labels: Sequence[str] | None
     begins: int = 1
     when: str = ""
+    of: str = ""
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def times(self, ahead: int = 0) -> list[str]:
         """When its rows are, as the file writes it, and `ahead` rows more; numbers from 1 on where no column tells."""
@@ -65,7 +69,7 @@ def histories(table: Table, *, group: str = "", label: str | None = None) -> tup
     found = []
     for name, rows in _parts(table, group):
         part, own = table.rows(rows), [labels[row] for row in rows] if labels else None
-        found.append(_in_order(part, name, own, int(rows[0]) + 1, notes))
+        found.append(replace(_in_order(part, name, own, int(rows[0]) + 1, notes), of=group))
     return found, list(dict.fromkeys(notes))
 
 
@@ -81,11 +85,11 @@ def _parts(table: Table, group: str) -> Iterator[tuple[str, NDArray[np.int64]]]:
 
 
 def _in_order(part: Table, name: str, labels: list[str] | None, begins: int, notes: list[str]) -> History:
-    values, clock = np.stack(list(part.numbers.values()), axis=1), part.clock
+    values, clock, words = np.stack(list(part.numbers.values()), axis=1), part.clock, part.words
     of = f" of '{name}'" if name else ""
     if clock is not None and clock.falls:
         values, clock = values[::-1], clock.rows(np.arange(len(values))[::-1])
-        labels = labels and labels[::-1]
+        labels, words = labels and labels[::-1], {key: cells[::-1] for key, cells in words.items()}
         notes.append("newest first: turned round")
     if clock is not None and not clock.rises:
         raise DataError(_falls(part.when, clock, of))
@@ -94,8 +98,9 @@ def _in_order(part: Table, name: str, labels: list[str] | None, begins: int, not
         if missing > 10 * len(places):
             raise DataError(f"times in '{part.when}'{of} have gaps that are {missing:,} rows long, of {len(places):,} rows")
         values, clock, labels = _spaced(values, clock, labels, places)
+        words = {key: _put_in(cells, places) for key, cells in words.items()}
         notes.append("times that are missing put in as rows without values")
-    return History(name=name, values=values, clock=clock, labels=labels, begins=begins, when=part.when)
+    return History(name=name, values=values, clock=clock, labels=labels, begins=begins, when=part.when, beside=words)
 
 
 def _spaced(
@@ -107,6 +112,12 @@ def _spaced(
     wide[places] = values
     before = np.searchsorted(places, np.arange(count), side="right") - 1
     return wide, clock.spaced(places), labels and [labels[row] for row in before]
+
+
+def _put_in(cells: list[str], places: NDArray[np.int64]) -> list[str]:
+    """Cells at these places, empty ones between."""
+    there = dict(zip(places.tolist(), cells, strict=True))
+    return [there.get(place, "") for place in range(int(places[-1]) + 1)]
 
 
 def _finds_group(table: Table) -> str:

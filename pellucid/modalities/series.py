@@ -23,7 +23,7 @@ from pellucid.modalities.panel import panels
 from pellucid.modalities.sheet import sheet
 from pellucid.modalities.table import COLUMNAR, SUFFIXES, TEXT, is_of_numbers
 from pellucid.modalities.windows import Reading
-from pellucid.modalities.write_table import write_columns
+from pellucid.modalities.write_table import free, write_columns
 from pellucid.sources.find import is_remote
 from pellucid.sources.walk import walk
 
@@ -50,6 +50,7 @@ class Series(Modality):
         returns: columns, or "all", that are modelled by how they change: log x_k - log x_{k-1}.
         logarithm: columns whose logarithm is modelled; "auto": those of positive values that differ by a factor of 3 or
             more, "none", or their names.
+        labelled: the column that labels came from, learned from the data.
         columns, logged, centre, spread, low, high: learned from the data, of each column: name, whether its logarithm is
             modelled, mean and standard deviation (0 where it is constant) of what is, and its range but for outliers.
     """
@@ -67,6 +68,7 @@ class Series(Modality):
     stride: int = 1
     returns: tuple[str, ...] | str = ()
     logarithm: tuple[str, ...] | str = "auto"
+    labelled: str = ""
     columns: tuple[str, ...] = ()
     logged: tuple[bool, ...] = ()
     centre: tuple[float, ...] = ()
@@ -118,7 +120,7 @@ class Series(Modality):
         if not path.is_file():
             raise DataError(f"There is no file '{path}'")
         try:
-            return self._reading(path, None, None, labels=False).read(path)
+            return self._reading(path, None, self.labelled or None, labels=False, known=True).read(path)
         except DataError as error:
             raise DataError(f"'{path}': {error}") from None
 
@@ -159,10 +161,12 @@ class Series(Modality):
         """Places of the columns that are modelled by their returns."""
         return [place for place, name in enumerate(self.columns) if self.returns == "all" or name in self.returns]
 
-    def _reading(self, path: Path, length: int | None, column: str | None, *, labels: bool) -> Reading:
+    def _reading(
+        self, path: Path, length: int | None, column: str | None, *, labels: bool, known: bool = False
+    ) -> Reading:
         return Reading(
             path=path, files=list(self.files(path)), length=length, stride=self.stride, group=self.group, label=column,
-            labels=labels, returns=self.returns, columns=self.columns,
+            labels=labels, returns=self.returns, columns=self.columns, known=known,
         )  # fmt: skip
 
     def learn(self, stored: NDArray[Any], details: Mapping[str, Any]) -> dict[str, Any]:
@@ -170,12 +174,14 @@ class Series(Modality):
         known = [row[np.isfinite(row)] for row in stored.transpose(1, 0, 2).reshape(len(names), -1)]
         if empty := [name for name, row in zip(names, known, strict=True) if not len(row)]:
             raise DataError(f"column '{empty[0]}' has no value in any window: leave it out of the table")
+        if unknown := next((name for name in self._told_logarithms if name not in names), None):
+            raise ConfigError(f"modality.logarithm: no column '{unknown}': {nearest(unknown, [*names, 'auto', 'none'])}")
         ends = [np.quantile(row, [SHOWN, 1 - SHOWN]) for row in known]
         logged = tuple(self._logs(name, row) for name, row in zip(names, known, strict=True))
         modelled = [np.log(row) if log else row for row, log in zip(known, logged, strict=True)]
         return {
-            "columns": tuple(names), "logged": logged, "centre": tuple(float(row.mean()) for row in modelled),
-            "spread": tuple(_spread(row) for row in modelled),
+            "labelled": details.get("labelled", ""), "columns": tuple(names), "logged": logged,
+            "centre": tuple(_centre(row) for row in modelled), "spread": tuple(_spread(row) for row in modelled),
             "low": tuple(float(low) for low, _ in ends), "high": tuple(float(high) for _, high in ends),
         }  # fmt: skip
 
@@ -184,10 +190,16 @@ class Series(Modality):
         positive = bool(values.min() > 0)
         if self.logarithm == "auto":
             return positive and bool(values.max() >= FACTOR * values.min())
-        wanted = name in self.logarithm if isinstance(self.logarithm, tuple) else name == self.logarithm
+        wanted = name in self._told_logarithms
         if wanted and not positive:
             raise ConfigError(f"modality.logarithm: column '{name}' has values of 0 or less, which have no logarithm")
         return wanted
+
+    @property
+    def _told_logarithms(self) -> tuple[str, ...]:
+        """Columns named by the user as those whose logarithm is modelled."""
+        names = (self.logarithm,) if isinstance(self.logarithm, str) else tuple(self.logarithm)
+        return () if names in (("auto",), ("none",)) else names
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         x = (torch.as_tensor(np.asarray(stored)) if not isinstance(stored, Tensor) else stored).double()
@@ -246,9 +258,12 @@ class Series(Modality):
 
     def _long(self, stored: Numbers, labels: Sequence[str | None] | None) -> dict[str, Any]:
         count, _, length = stored.shape
-        table: dict[str, Any] = {"sample": np.repeat(np.arange(count), length), "step": np.tile(np.arange(length), count)}
+        table: dict[str, Any] = {
+            free("sample", self.names): np.repeat(np.arange(count), length),
+            free("step", self.names): np.tile(np.arange(length), count),
+        }
         if labels is not None:
-            table["label"] = [label or "" for label in labels for _ in range(length)]
+            table[free("label", self.names)] = [label or "" for label in labels for _ in range(length)]
         return table | {name: stored[:, place].reshape(-1) for place, name in enumerate(self.names)}
 
     def _scales(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -261,6 +276,13 @@ class Series(Modality):
         )
 
 
+def _centre(values: Numbers) -> float:
+    """The mean, of values of any size."""
+    size = float(np.abs(values).max()) or 1.0
+    return float((values / size).mean()) * size
+
+
 def _spread(values: Numbers) -> float:
-    """The standard deviation; 0 of a constant."""
-    return 0.0 if values.min() == values.max() else float(values.std())
+    """The standard deviation, of values of any size; 0 of a constant."""
+    size = float(np.abs(values).max()) or 1.0
+    return 0.0 if values.min() == values.max() else float((values / size).std()) * size

@@ -1,7 +1,9 @@
 """A table file as columns of numbers, of words and of times."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +20,10 @@ SUFFIXES = TEXT + COLUMNAR
 MOSTLY = 0.5
 """Share of a column's filled cells that are numbers, from which it is one of numbers."""
 SHOWN = 3
-COUNTERS = frozenset({"", "index", "id", "no", "row", "rownames", "unnamed: 0", "obs"})
+COUNTERS = frozenset({"", "index", "id", "no", "row", "rownames", "unnamed: 0", "obs", "t", "time", "step"})
 """Names of columns that only count the rows."""
+TIMES = ("date", "time", "month", "year", "day", "epoch", "unix")
+"""Parts of the names of columns of times that are written as numbers."""
 
 Numbers = NDArray[np.float64]
 
@@ -53,12 +57,22 @@ class Table:
         )  # fmt: skip
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path, wanted: Sequence[str] = ()) -> Table:
     """The file's columns; constant, empty and counting ones included or left out as the notes say.
+
+    Arguments:
+        wanted: columns of numbers that are kept even if nothing stands in them.
 
     Raises:
         DataError: damaged, or without any column of numbers; the message goes on from the file's name.
     """
+    state = path.stat()
+    return _read(path, tuple(wanted), state.st_mtime_ns, state.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, wanted: tuple[str, ...], changed: int, size: int) -> Table:  # noqa: ARG001
+    """The last one is kept: a large file is looked at before its windows are made."""
     cells = _columnar(path) if path.name.lower().endswith(COLUMNAR) else read_delimited(path)
     numbers, words, notes = dict[str, Numbers](), dict[str, list[str]](), list(cells.notes)
     clock, when = None, ""
@@ -68,6 +82,9 @@ def read_table(path: Path) -> Table:
         times = read_clock(column) if clock is None and filled and (share == 0 or _tells_time(name)) else None
         if times is not None:
             clock, when = times, name
+        elif name in wanted:
+            numbers[name], strange = _numbers(column)
+            notes += [f"column '{name}': {strange}"] if strange else []
         elif not filled:
             notes.append(f"column '{name}' is empty: left out")
         elif share < MOSTLY:
@@ -100,13 +117,15 @@ def _numbers(column: list[str]) -> tuple[Numbers, str]:
 
 
 def _tells_time(name: str) -> bool:
-    return any(word in name.lower() for word in ("date", "time", "month", "year", "day"))
+    return any(word in name.lower() for word in TIMES)
 
 
 def _counts(name: str, values: Numbers) -> bool:
-    """Whether a column numbers the rows and is called like that."""
-    plain = name.lower().strip() in COUNTERS or name.startswith("column ")
-    return plain and len(values) > 2 and bool((np.diff(values) == 1).all())
+    """Whether a column numbers the rows and is called like that: by ones where it has no name."""
+    steps = np.unique(np.diff(values))
+    if len(values) < 3 or len(steps) > 1 or steps[0] <= 0:
+        return False
+    return name.lower().strip() in COUNTERS or (name.startswith("column ") and float(steps[0]) == 1)
 
 
 def _columnar(path: Path) -> Delimited:

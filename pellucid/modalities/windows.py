@@ -12,7 +12,8 @@ from pellucid.core.errors import ConfigError, DataError, nearest
 from pellucid.core.files import sha256
 from pellucid.core.items import Item, Origin, Record, Rejection
 from pellucid.modalities.history import History, histories
-from pellucid.modalities.table import read_table
+from pellucid.modalities.table import Table, read_table
+from pellucid.modalities.write_table import cell
 from pellucid.sources.refused import reason
 from pellucid.sources.walk import shown
 
@@ -33,6 +34,8 @@ class Reading:
         group, label: columns; see `histories`.
         labels: whether windows have any.
         returns: columns, or "all", that are read by how they change.
+        columns: those that all are brought to; empty: of the first file.
+        known: whether a model that knows `columns` already is to go on with the files.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class Reading:
     labels: bool
     returns: Sequence[str] | str
     columns: tuple[str, ...] = ()
+    known: bool = False
 
     def __post_init__(self) -> None:
         if self.stride < 1 or (self.length is not None and self.length < SHORTEST):
@@ -73,7 +77,7 @@ class Reading:
                     yield short
             if fitting:
                 own = (f"windows of {length} rows, {', '.join(self.columns)}",) if first else ()
-                details = {"columns": list(self.columns)}
+                details = {"columns": list(self.columns), "labelled": self.label or ""}
                 told = (*own, *notes)
                 yield Origin(source=name, size=file.stat().st_size, sha256=sha256(file), notes=told, details=details)
                 first = False
@@ -91,16 +95,27 @@ class Reading:
         Raises:
             DataError: see `read_table` and `histories`; other columns.
         """
-        table = read_table(file)
+        table = read_table(file, self.columns if self.known else ())
         numbers = {name: values for name, values in table.numbers.items() if name not in (self.group, self.label)}
         if self.columns and set(numbers) != set(self.columns):
             lacks = [name for name in self.columns if name not in numbers]
             if lacks:
                 raise DataError(f"no column '{lacks[0]}', which the others have: {nearest(lacks[0], numbers)}")
-        found, notes = histories(table, group=self.group, label=self.label)
+        found, notes = histories(table, group=self.group, label=self._label_in(table))
         places = [list(table.numbers).index(name) for name in self.columns or numbers]
-        found = [replace(one, values=one.values[:, places]) for one in found]
-        return found, [*table.notes, *notes]
+        return [self._chosen_of(one, table, places) for one in found], [*table.notes, *notes]
+
+    def _chosen_of(self, one: History, table: Table, places: list[int]) -> History:
+        """With values of the columns at these places; other numbers stand beside, as words do."""
+        others = {name: [cell(value) for value in one.values[:, place]] for place, name in enumerate(table.numbers)
+                  if place not in places and name != one.of}  # fmt: skip
+        words = {name: cells for name, cells in one.beside.items() if name != one.of}
+        return replace(one, values=one.values[:, places], beside={**words, **others})
+
+    def _label_in(self, table: Table) -> str | None:
+        """The column of labels; a file that is to be gone on with may lack it."""
+        lacks = self.known and self.label not in table.words and self.label not in table.numbers
+        return None if lacks else self.label
 
     @cached_property
     def changes(self) -> tuple[str, ...]:

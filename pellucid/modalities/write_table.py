@@ -1,7 +1,7 @@
 """Columns as a CSV or Parquet file, numbers written so that they are read back to the last bit."""
 
 import csv
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,18 @@ def write_columns(path: Path, columns: Columns) -> None:
         with temporary.open("w", newline="", encoding="utf-8") as file:
             writer = csv.writer(file, delimiter="\t" if suffix == ".tsv" else ",", lineterminator="\n")
             writer.writerow(columns)
-            writer.writerows(zip(*(map(_cell, values) for values in columns.values()), strict=True))
+            writer.writerows(zip(*(map(cell, values) for values in columns.values()), strict=True))
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as text; NaN is empty."""
     if isinstance(value, float | np.floating):
         return "" if np.isnan(value) else repr(float(value)).removesuffix(".0")
     return str(value)
+
+
+def free(name: str, taken: Collection[str]) -> str:
+    """The name, or with lines after it where a column is called so already."""
+    while name in taken:
+        name += "_"
+    return name

@@ -1,7 +1,7 @@
 """Series from files, gone on with or filled in: versions of what is missing, and what they agree on."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pellucid.core.files import atomic_write
 from pellucid.modalities.fan import Fan, fan_chart
 from pellucid.modalities.history import History
 from pellucid.modalities.series import Series
-from pellucid.modalities.write_table import write_columns
+from pellucid.modalities.write_table import free, write_columns
 from pellucid.model.filling import fill
 from pellucid.model.model import Model
 
@@ -41,7 +41,8 @@ class Completion:
         known: (C, T), NaN where a value was missing.
         versions: (n, C, T), equal to `known` wherever it is a number.
         new: rows at the end that are not in the file.
-        grouped: whether it is one of several, so that a table tells which.
+        of: name of the column by which a table tells its series apart; "": it is the only one.
+        beside: cells of the file's other columns, by name, which stay.
     """
 
     name: str
@@ -51,7 +52,8 @@ class Completion:
     known: Values
     versions: Values
     new: int = 0
-    grouped: bool = False
+    of: str = ""
+    beside: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def quantile(self, share: float) -> Values:
         """(C, T)."""
@@ -60,13 +62,14 @@ class Completion:
     def columns_of(self, quantiles: Sequence[float], *, only_new: bool) -> dict[str, Any]:
         """As a table has it: times, then of each column the median and these quantiles."""
         rows = slice(len(self.times) - self.new if only_new else 0, None)
-        table: dict[str, Any] = {"series": [self.name] * len(self.times[rows])} if self.grouped else {}
-        table[self.when or "row"] = self.times[rows]
+        own = self.columns
+        table: dict[str, Any] = {free(self.of, own): [self.name] * len(self.times[rows])} if self.of else {}
+        table[free(self.when or "row", [*own, *table])] = self.times[rows]
         found = {share: self.quantile(share) for share in {MIDDLE, *quantiles}}
         for place, column in enumerate(self.columns):
             table[column] = found[MIDDLE][place, rows]
             table |= {f"{column} q{100 * share:g}": found[share][place, rows] for share in sorted(quantiles)}
-        return table
+        return table if only_new else {**self.beside, **table}
 
     def fans(self, low: float, high: float, past: int) -> list[Fan]:
         """Of each column, with `past` rows before what is new."""
@@ -124,13 +127,16 @@ def complete(
                 progress(place * whole + now, len(found) * whole)
 
         own = {**settings, "seed": (settings.get("seed", 0) + place * APART) % 2**64}
-        done.append(_completed(model, model.modality, one, length, n, report, own, grouped=len(found) > 1))
+        if own.get("label") is None and one.labels and one.labels[-1] in model.facts.labels:
+            own["label"] = one.labels[-1]
+        of = one.of or "series" if len(found) > 1 else ""
+        done.append(_completed(model, model.modality, one, length, n, report, own, of))
     return done
 
 
 def _completed(
     model: Model, series: Series, one: History, length: int, n: int, report: Callable[[int, int], None], settings: Any,
-    *, grouped: bool,
+    of: str,
 ) -> Completion:  # fmt: skip
     past = KEPT * model.facts.shape[1] if length else len(one.values)
     values, times = one.values.T[:, -past:], one.times(length)[-past - length :]
@@ -144,7 +150,7 @@ def _completed(
         versions = series.change_back(np.concatenate([first, versions], axis=2), known)
     return Completion(
         name=one.name, when=one.when, times=times, columns=series.columns, known=known, versions=versions, new=length,
-        grouped=grouped,
+        of=of, beside=one.beside,
     )  # fmt: skip
 
 
