@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from pellucid.training.prepare import Prepared
 
 PAGES = (".png", ".jpg", ".jpeg", ".webp", ".html")
-AXES = {2: "columns x rows", 3: "channels x height x width"}
 LABELS, NAMED = 12, 3  # that are told on the screen
 
 data = typer.Typer(rich_markup_mode="rich")
@@ -74,7 +73,8 @@ def show(
         prepared, found = _read(source, Path(folder) / "pack", size, channels, setting or [], quiet)
         pack, values = prepared.pack, {"path": str(source), **contents(prepared.pack)}
         values |= {
-            "found": found, "duplicates": duplicates(pack), "mean": prepared.facts.mean, "std": prepared.facts.std,
+            "axes": prepared.modality.axes, "found": found, "duplicates": duplicates(pack), "mean": prepared.facts.mean,
+            "std": prepared.facts.std,
             "training": _training(pack.label_names, values["unlabelled"], bool(pack.captioned)),
         }  # fmt: skip
         if out.suffix.lower() == ".html":
@@ -118,7 +118,7 @@ def pack(
     start = perf_counter()
     prepared, _ = _read(source, out, size, channels, setting or [], quiet)
     values = contents(prepared.pack)
-    samples = f"{counted(values['samples'], 'sample')} of {_shape(values)}"
+    samples = f"{counted(values['samples'], 'sample')} of {_shape({**values, 'axes': prepared.modality.axes})}"
     lines = {
         "packed": f"{samples} in {duration(perf_counter() - start)}", **_skipped(values), "pack": str(out),
         "more": f"pellucid train {quote(str(out))} --out run --minutes 10",
@@ -231,12 +231,10 @@ def _skipped(values: dict[str, Any]) -> dict[str, str]:
 def _shape(values: dict[str, Any]) -> str:
     """Channels, then sizes.
 
-    >>> _shape({"shape": [3, 32, 48]})
+    >>> _shape({"shape": [3, 32, 48], "axes": "channels x height x width"})
     '3 x 32 x 48 (channels x height x width)'
     """
-    shape = values["shape"]
-    axes = AXES.get(len(shape))
-    return " x ".join(map(str, shape)) + (f" ({axes})" if axes else "")
+    return f"{' x '.join(map(str, values['shape']))} ({values['axes']})"
 
 
 def _training(labels: tuple[str, ...], unlabelled: int, captioned: bool = False) -> str:

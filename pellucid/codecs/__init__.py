@@ -5,6 +5,7 @@ from pellucid.core.registry import Registry
 codecs = Registry("codec", __name__, {
     "identity": "identity.Identity",
     "kl": "kl.KL",
+    "spectrogram": "spectrogram.Spectrogram",
 })
 
 __getattr__, __dir__, __all__ = codecs.module_interface()

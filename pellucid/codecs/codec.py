@@ -15,9 +15,14 @@ class Codec(nn.Module, ABC):
     Attributes:
         learned: whether it has weights, which are trained before the denoiser; its latents are then made to have mean 0 and
             variance 1 over the training data.
+        fitted: whether it takes something from data in closed form, by `fit`; its latents then have about unit variance.
     """
 
     learned: ClassVar[bool] = False
+    fitted: ClassVar[bool] = False
+
+    def fit(self, x: Tensor) -> None:
+        """Take from samples x (N, C, *space) what needs no training."""
 
     @abstractmethod
     def encode(self, x: Tensor) -> Tensor:

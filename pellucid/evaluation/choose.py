@@ -20,6 +20,7 @@ def choose_network(name: str, source: Source, weights: Path | None = None) -> Fe
         DataError: data that the network cannot judge.
     """
     network: FeatureNetwork = features[fitting(source) if name == "auto" else name].load(source, weights)
+    network.view = source.modality.view
     return network
 
 
@@ -27,7 +28,7 @@ def fitting(source: Source) -> str:
     """Pinned features for a known data set, a classifier of the data's own labels if there are enough, else fixed ones; what
     suits series for those.
     """
-    if len(source.pack.shape) == 2:
+    if len(source.seen) == 2:
         return "temporal"
     from pellucid.evaluation.fashion import NAMES, SHAPE
 
@@ -35,4 +36,4 @@ def fitting(source: Source) -> str:
         return "fashion"
     counts = np.array(list(source.pack.label_counts().values()))
     learnable = bool(source.names) and len(source.pack) >= LEAST and int(counts.min()) >= EACH
-    return "classifier" if learnable and len(source.pack.shape) == 3 else "fixed"
+    return "classifier" if learnable and len(source.seen) == 3 else "fixed"

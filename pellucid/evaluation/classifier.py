@@ -3,7 +3,7 @@
 A fifth of the data, at most 2,000 pictures, is held out: `accuracy` is the share of those it gets right, and what a perfect
 generator would get as agreement. Weights, order and the pictures held out are keyed, so the same data gives the same
 network up to rounding; it is kept in the cache by the hash of the data, as safetensors. Larger pictures are first reduced to
-32 x 32, bilinearly with antialiasing.
+32 x 32, bilinearly with antialiasing; spectrograms of sound are not.
 
 Figures on these features compare runs on the same data. The network has seen most of the real pictures and none of the
 generated ones, so a distance leans slightly against the model; the floor, real against real, does not show that.
@@ -42,8 +42,9 @@ BATCH, RATE, DECAY, SMOOTHING = 64, 3e-3, 1e-2, 0.1
 class ClassifierFeatures(Convolutional):
     """Pictures (B, C, H, W) in [-1, 1] to features (B, 128), class scores and classes of the data's own labels."""
 
-    def __init__(self, channels: int, names: tuple[str, ...]) -> None:
+    def __init__(self, channels: int, names: tuple[str, ...], *, side: int = SIDE) -> None:
         super().__init__(channels, ((32, 2), (64, 2), (128, 2)), names)
+        self.side = side
 
     @classmethod
     def load(cls, source: Source | None = None, weights: Path | None = None) -> Self:
@@ -53,7 +54,7 @@ class ClassifierFeatures(Convolutional):
             raise DataError(
                 "The features 'classifier' are learned from labels, and the data has no two classes: take --features fixed"
             )
-        network = cls(source.pack.shape[0], source.names)
+        network = cls(source.seen[0], source.names, side=SIDE if source.seen == source.pack.shape else max(source.seen))
         path = cache_folder() / f"classifier-{VERSION}-{source.pack.content[:32]}.safetensors"
         if not network._restore(path):
             network.accuracy = train_classifier(network, source)
@@ -61,8 +62,8 @@ class ClassifierFeatures(Convolutional):
         return network.eval()
 
     def embed(self, pictures: Tensor) -> Tensor:
-        if max(pictures.shape[2:]) > SIDE:
-            pictures = interpolate(pictures, (SIDE, SIDE), mode="bilinear", antialias=True)
+        if max(pictures.shape[2:]) > self.side:
+            pictures = interpolate(pictures, (self.side, self.side), mode="bilinear", antialias=True)
         return super().embed(pictures)
 
     def _restore(self, path: Path) -> bool:
@@ -108,7 +109,7 @@ def train_classifier(network: Convolutional, source: Source) -> float:
 
 def _batch(source: Source, ids: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     stored, labels = source.pack[ids]
-    return source.modality.decode(stored), torch.from_numpy(labels)
+    return source.modality.view(source.modality.decode(stored)), torch.from_numpy(labels)
 
 
 def _accuracy(network: Convolutional, source: Source, ids: NDArray[np.int64]) -> float:

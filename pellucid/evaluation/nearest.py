@@ -1,6 +1,6 @@
 """The nearest training samples of given ones, over a pack of any size.
 
-Distances are root mean squares over the values of a sample, in the model's range, so they compare across shapes. Candidates
+Distances are root mean squares over the values of what `Modality.view` shows, so they compare across shapes. Candidates
 come from products in float32, block by block over the memory-mapped pack; those kept are then measured and put in order from
 their differences in float64. So distances are exact, and a neighbour can be missed only where more than `SPARE` others tie
 with it to about a millionth of a sample's own square.
@@ -39,13 +39,13 @@ def nearest(samples: Tensor, source: Source, k: int, *, own: NDArray[np.int64] |
     Arguments:
         own: ids (M,) of the samples themselves, if they are part of the source; they are left out.
     """
-    queries = samples.flatten(1).float()
+    queries = source.modality.view(samples).flatten(1).float()
     width, count = queries.shape[1], len(source.pack)
     kept = min(k + SPARE + 1, count)
     found = torch.full((len(queries), kept), torch.inf), torch.zeros(len(queries), kept, dtype=torch.int64)
     size = max(1, NUMBERS // max(width, len(queries)))
     for start, block in zip(range(0, count, size), source.blocks(np.arange(count), size), strict=True):
-        rows = block.flatten(1)
+        rows = source.modality.view(block).flatten(1)
         whole = rows.isfinite().all(1)  # what lacks values is near to nothing
         rows = torch.where(whole[:, None], rows, 0)
         squares = rows.square().sum(1) - 2 * queries @ rows.T  # |query|² is the same for all
@@ -66,7 +66,7 @@ def _in_order(queries: Tensor, source: Source, found: tuple[Tensor, Tensor], k: 
     """The candidates, measured in float64."""
     squares, ids = found[0].double().numpy(), found[1].numpy()
     for row, query in enumerate(queries.double().numpy()):
-        near = source.modality.decode(source.pack[ids[row]][0]).flatten(1).double().numpy()
+        near = source.modality.view(source.modality.decode(source.pack[ids[row]][0])).flatten(1).double().numpy()
         squares[row] = np.where(np.isfinite(squares[row]), np.square(near - query).mean(1), np.inf)
     first = np.argsort(squares, axis=1, kind="stable")[:, :k]
     distances = np.sqrt(np.take_along_axis(squares, first, 1))

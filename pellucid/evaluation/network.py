@@ -2,6 +2,7 @@
 them."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -22,11 +23,13 @@ class FeatureNetwork(nn.Module, ABC):
         names: of the classes that it tells apart, in their order; empty for none.
         accuracy: share of classes it gets right on real pictures that it was not trained on; None where that is measured
             on the data at hand.
+        view: what it is shown of samples; see `Modality.view`.
     """
 
     batch: ClassVar[int] = 500
     names: tuple[str, ...] = ()
     accuracy: float | None = None
+    view: Callable[[Tensor], Tensor] = staticmethod(lambda x: x)
 
     @classmethod
     @abstractmethod
@@ -57,11 +60,12 @@ class FeatureNetwork(nn.Module, ABC):
 
     @torch.inference_mode()
     def features(self, pictures: Tensor) -> NDArray[np.float64]:
-        """(N, F), float64, of any number of pictures.
+        """(N, F), float64, of any number of samples.
 
         Raises:
             DataError: pictures of another shape, or beyond [-1, 1].
         """
+        pictures = self.view(pictures)
         self.check(pictures)
         self.check_values(pictures)
         batches = (pictures[i : i + self.batch].float() for i in range(0, max(1, len(pictures)), self.batch))

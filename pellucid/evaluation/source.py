@@ -36,6 +36,11 @@ class Source:
         return names if len(names) > 1 and int(np.asarray(self.pack.labels).min()) >= 0 else ()
 
     @cached_property
+    def seen(self) -> tuple[int, ...]:
+        """The shape of what feature networks are shown of a sample."""
+        return tuple(self.modality.view(self.modality.decode(self.pack[np.arange(1)][0])).shape[1:])
+
+    @cached_property
     def whole(self) -> NDArray[np.int64]:
         """The ids of samples without missing values."""
         ids = np.arange(len(self.pack))

@@ -2,5 +2,7 @@
 
 from pellucid.core.registry import Registry
 
-modalities = Registry("modality", __name__, {"series": "series.Series", "image": "image.Image"})
+modalities = Registry("modality", __name__, {
+    "series": "series.Series", "sound": "sound.Sound", "image": "image.Image",
+})
 __getattr__, __dir__, __all__ = modalities.module_interface()

@@ -48,6 +48,7 @@ class Image(Modality):
     steps: ClassVar[int] = 20
     metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "uint8"
+    axes: ClassVar[str] = "channels x height x width"
     suffixes: ClassVar[tuple[str, ...]] = (
         ".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy",
     )  # fmt: skip

@@ -26,6 +26,7 @@ class Modality(ABC):
         sampler, steps: the defaults of sampling; a name in the samplers' registry, and a number.
         metrics: names of the metrics that judge samples, the first one being the headline.
         storage: the NumPy type of packed samples.
+        axes: what those of a sample are.
         suffixes: of the files that `write` makes of all samples together.
         journeys: of those that `journey` makes.
         column: what one holds that is named as the condition.
@@ -38,6 +39,7 @@ class Modality(ABC):
     steps: ClassVar[int]
     metrics: ClassVar[tuple[str, ...]]
     storage: ClassVar[str]
+    axes: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
     journeys: ClassVar[tuple[str, ...]] = (".gif", ".webp", ".png")
     column: ClassVar[Literal["caption", "label"]] = "caption"
@@ -103,6 +105,10 @@ class Modality(ABC):
         """From the model's range to the nearest value of the storage type; undoes `decode`: exactly where values are whole
         numbers, else to float32's precision.
         """
+
+    def view(self, x: Tensor) -> Tensor:
+        """What features of samples x in the model's range are taken from: pictures (B, C', H, W) in [-1, 1], or x itself."""
+        return x
 
     def shows(self, shape: tuple[int, ...]) -> bool:  # noqa: ARG002
         """Whether pictures can show samples of this shape."""

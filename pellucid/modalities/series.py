@@ -59,6 +59,7 @@ class Series(Modality):
     steps: ClassVar[int] = 20
     metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "float64"
+    axes: ClassVar[str] = "columns x rows"
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".parquet", ".tsv", ".png", ".webp", ".jpg", ".npy")
     column: ClassVar[Literal["caption", "label"]] = "label"
     recipe: ClassVar[str] = "series"

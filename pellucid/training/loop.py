@@ -42,7 +42,7 @@ from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
-from pellucid.training.stages import codec_learns, denoiser_stage
+from pellucid.training.stages import codec_learns, denoiser_stage, has_unit_latents
 from pellucid.training.start import keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
@@ -133,8 +133,7 @@ def assemble(
         model: Model = tunable(config, prepared)
     else:
         model = Model.create(config.model_part(), _facts(config, prepared.facts), config.seed)
-    if model.denoiser.fitted:
-        _fit(model, prepared)
+    _fit(model, prepared)
     if start is not None:
         start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
@@ -146,16 +145,20 @@ def assemble(
 
 
 def _fit(model: Model, prepared: Prepared) -> None:
-    """What the denoiser takes from the data in closed form."""
+    """What codec and denoiser take from the data in closed form."""
+    if not model.denoiser.fitted and not model.codec.fitted:
+        return
     if model.codec.learned:
         raise ConfigError(f"{type(model.denoiser).__name__} is settled by data before anything is trained: without --latent")
-    stored = prepared.pack[prepared.pack.spread(FITTED)][0]
-    model.denoiser.fit(model.codec.encode(prepared.modality.decode(stored)))
+    x = prepared.modality.decode(prepared.pack[prepared.pack.spread(FITTED)][0])
+    model.codec.fit(x)
+    if model.denoiser.fitted:
+        model.denoiser.fit(model.codec.encode(x))
 
 
 def _facts(config: RunConfig, facts: Facts) -> Facts:
-    """Of what is diffused: the latents of a codec that learns are made to have mean 0 and variance 1."""
-    return facts.model_copy(update={"mean": 0.0, "std": 1.0}) if codec_learns(config, facts) else facts
+    """Of what is diffused: the latents of a codec that learns or is settled by data have mean 0 and variance 1."""
+    return facts.model_copy(update={"mean": 0.0, "std": 1.0}) if has_unit_latents(config, facts) else facts
 
 
 def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:

@@ -13,6 +13,14 @@ def codec_learns(config: RunConfig, facts: Facts) -> bool:
     return not is_tuned(config) and assemble_codec(config, facts).learned
 
 
+def has_unit_latents(config: RunConfig, facts: Facts) -> bool:
+    """Whether the codec makes latents of mean 0 and variance 1, by its training or as data settles it."""
+    if is_tuned(config):
+        return False
+    codec = assemble_codec(config, facts)
+    return codec.learned or codec.fitted
+
+
 def codec_stage(config: RunConfig) -> TrainingConfig:
     """The course of training of the codec: the run's own, but for its length, batch and what only a denoiser has."""
     training, own = config.training, config.autoencoding

@@ -81,8 +81,9 @@ def start_from(model: Model, path: Path | str, *, rank: int = 0, seed: int = 0) 
     if VOCABULARY in known and isinstance(caption := model.conditioners.get("caption"), Caption):
         caption.vocabulary = known[VOCABULARY]
     free = {name.removeprefix("denoiser.") for name in (*anew, LABELS)}
-    if model.codec.learned and "codec" in card:
+    if model.codec.fitted or (model.codec.learned and "codec" in card):
         model.codec.load_state_dict({n.removeprefix("codec."): v for n, v in known.items() if n.startswith("codec.")})
+    if model.codec.learned and "codec" in card:
         model.card["codec"] = card["codec"]
     if rank:
         adapt(model.denoiser, rank, Key(seed, "adapters"), free=frozenset(free))

@@ -1,0 +1,245 @@
+"""Sound: every way in, what is refused and in which words, the spectrogram and its inverse, and every way out."""
+
+import json
+import wave
+from pathlib import Path
+from zipfile import ZipFile
+
+import numpy as np
+import pytest
+import torch
+
+from pellucid.codecs.spectrogram import Spectrogram
+from pellucid.core.errors import ConfigError, DataError, UnsupportedError, UserError
+from pellucid.core.items import Item, Origin, Rejection
+from pellucid.modalities.sonogram import BANDS, loudness, mel_bands
+from pellucid.modalities.sound import Sound
+from pellucid.modalities.sounds import as_stored
+
+soundfile = pytest.importorskip("soundfile")
+pytest.importorskip("soxr")
+
+RATE = 8000
+
+
+def tone(hertz: float, seconds: float, rate: int = RATE, size: float = 0.5) -> np.ndarray:
+    return size * np.sin(2 * np.pi * hertz * np.arange(round(seconds * rate)) / rate)
+
+
+def save(path: Path, sound: np.ndarray, rate: int = RATE, **settings: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, sound, rate, **settings)
+    return path
+
+
+def read(path: Path, sound: Sound | None = None, **settings: int) -> tuple[list[Item], list[Rejection], str]:
+    records = list((sound or Sound()).read(path, **settings))
+    notes = "; ".join(dict.fromkeys(note for one in records if isinstance(one, Origin) for note in one.notes))
+    return [one for one in records if isinstance(one, Item)], [one for one in records if isinstance(one, Rejection)], notes
+
+
+# ------------------------------------------------------------------------------------------------------------ reading
+
+
+@pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg", ".aiff", ".mp3"])
+def test_formats(tmp_path: Path, suffix: str) -> None:
+    """What loses nothing comes back to the bit, what loses a little near to it."""
+    stored = as_stored(tone(440, 0.2)[None])
+    save(tmp_path / f"a{suffix}", stored[0])
+    items, rejected, notes = read(tmp_path, size=1600)
+    assert not rejected
+    assert notes.startswith("sounds are 1,600 samples at 8,000 Hz, 0.20 s, mono")
+    if suffix in (".wav", ".flac", ".aiff"):
+        np.testing.assert_array_equal(items[0].data, stored)
+    else:
+        assert abs(np.corrcoef(items[0].data[0], stored[0])[0, 1]) > 0.9
+
+
+def test_windows_labels_and_captions(tmp_path: Path) -> None:
+    """One after the other; a rest of half a window or more is filled with silence, and so is a sound that is shorter."""
+    for name, length in (("a/long.wav", 2 * 512 + 300), ("a/rest.wav", 512 + 200), ("b/short.wav", 100)):
+        save(tmp_path / name, np.full(length, 0.25))
+    (tmp_path / "metadata.jsonl").write_text(json.dumps({"file_name": "b/short.wav", "text": "a click"}))
+    items, rejected, notes = read(tmp_path, size=512)
+    assert not rejected
+    assert [(item.source, item.label, int((item.data != 0).sum())) for item in items] == [
+        ("a/long.wav#1", "a", 512), ("a/long.wav#2", "a", 512), ("a/long.wav#3", "a", 300), ("a/rest.wav#1", "a", 512),
+        ("b/short.wav#1", "b", 100),
+    ]  # fmt: skip
+    assert items[-1].captions == ("a click",)
+    assert notes == "sounds are 512 samples at 8,000 Hz, 0.06 s, mono; shorter ones end in silence"
+    assert {item.data.dtype for item in items} == {np.dtype(np.int16)}
+
+
+def test_rates_and_channels_are_brought_together(tmp_path: Path) -> None:
+    """440 Hz stay 440 Hz whatever the rate; stereo is mixed to mono unless two channels are asked for."""
+    save(tmp_path / "a.wav", tone(440, 1))
+    save(tmp_path / "b.wav", tone(440, 1))
+    save(tmp_path / "c.wav", tone(440, 1, 44100), 44100)
+    save(tmp_path / "d.flac", np.stack([tone(440, 1), np.zeros(RATE)], 1))
+    items, _, notes = read(tmp_path)
+    assert "1 of another rate are resampled; 1 of more channels are mixed down (data.channels=2 keeps stereo)" in notes
+    assert {item.data.shape for item in items} == {(1, 8192)}
+    for item, size in zip(items, (0.5, 0.5, 0.5, 0.25), strict=True):
+        heard = item.data[0, 1000:7000] / 32768
+        spectrum = np.abs(np.fft.rfft(heard * np.hanning(len(heard))))
+        assert abs(spectrum.argmax() * RATE / len(heard) - 440) < 2
+        assert np.abs(heard).max() == pytest.approx(size, rel=0.02)
+    both, _, _ = read(tmp_path, channels=2)
+    assert {item.data.shape for item in both} == {(2, 8192)}
+    assert not both[3].data[1].any()
+    np.testing.assert_array_equal(both[0].data[0], both[0].data[1])
+
+
+def test_archives_and_a_single_file(tmp_path: Path) -> None:
+    save(tmp_path / "x" / "one.wav", tone(300, 0.1))
+    with ZipFile(tmp_path / "all.zip", "w") as archive:
+        for name in ("set/up/1.wav", "set/down/2.wav"):
+            archive.write(tmp_path / "x" / "one.wav", name)
+    assert [item.label for item in read(tmp_path / "all.zip")[0]] == ["down", "up"]
+    assert len(read(tmp_path / "x" / "one.wav")[0]) == 1
+    sound = Sound()
+    assert sound.recognises(tmp_path / "x")
+    assert sound.recognises(tmp_path / "x" / "one.wav")
+    assert not sound.recognises(tmp_path / "all.zip")  # could hold anything: modality.name = sound says what
+
+
+def test_bad_files_are_named(tmp_path: Path) -> None:
+    """Nothing ends the reading, nothing is changed unsaid."""
+    good = save(tmp_path / "good.wav", tone(300, 0.5))
+    (tmp_path / "empty.wav").write_bytes(b"")
+    (tmp_path / "text.flac").write_text("not a sound")
+    (tmp_path / "notes.pdf").write_bytes(b"%PDF")
+    whole = save(tmp_path / "cut.flac", np.random.default_rng(0).uniform(-0.5, 0.5, 4000)).read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    save(tmp_path / "nan.wav", np.array([0.0, np.nan, 1.0]), subtype="FLOAT")
+    with wave.open(str(tmp_path / "nothing.wav"), "wb") as none:
+        none.setparams((1, 2, RATE, 0, "NONE", ""))
+    save(tmp_path / "loud.wav", tone(300, 0.1, size=4.0), subtype="FLOAT")
+    save(tmp_path / "one.wav", np.array([0.5]))
+    items, rejected, notes = read(tmp_path, size=4000)
+    assert {item.source for item in items} >= {f"{good.name}#1", "loud.wav#1", "one.wav#1"}
+    assert np.abs(next(item.data for item in items if item.source == "loud.wav#1").astype(int)).max() > 32000
+    assert "some are louder than full scale: made quieter as a whole" in notes
+    reasons = {one.source: one.reason for one in rejected}
+    assert reasons["empty.wav"] == "an empty file"
+    assert reasons["nothing.wav"] == "a sound without a single sample"
+    assert reasons["nan.wav"] == "it holds values that are no numbers"
+    assert "whatever its name says" in reasons["text.flac"]
+    assert "does not end like a sound's" in reasons["notes.pdf"]
+    assert "cut.flac" in reasons
+
+
+def test_nothing_to_hear_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / "a.wav").write_bytes(b"")
+    with pytest.raises(DataError, match=r"holds no sound that can be read .* 'a.wav': an empty file"):
+        read(tmp_path)
+    with pytest.raises(DataError, match="There is no"):
+        read(tmp_path / "none")
+    with pytest.raises(ConfigError, match="channels = 3: expected 1, mono, or 2"):
+        read(save(tmp_path / "b.wav", tone(300, 0.1)), channels=3)
+    with pytest.raises(ConfigError, match=r"modality\.rate = 3"):
+        Sound(rate=3)
+
+
+# --------------------------------------------------------------------------------------------------------- spectrogram
+
+
+@pytest.mark.parametrize(("window", "hop"), [(512, 256), (512, 128), (16, 8), (64, 8)])
+def test_the_spectrogram_comes_back(window: int, hop: int) -> None:
+    """Above 100 dB in float32, exact in float64; of white noise and of a tone that fades, one and two channels."""
+    x = torch.stack([torch.randn(2, 4096, generator=torch.Generator().manual_seed(0)) / 8,
+                     torch.from_numpy(tone(440, 4096 / RATE) * np.linspace(1, 0, 4096)).float().expand(2, -1)])  # fmt: skip
+    codec = Spectrogram(shape=(2, 4096), window=window, hop=hop)
+    codec.fit(x)
+    back = codec.decode(codec.encode(x))
+    assert 10 * torch.log10(x.square().sum() / (back - x).square().sum()) > 100
+    exact = codec.double()
+    torch.testing.assert_close(exact.decode(exact.encode(x.double())), x.double(), atol=1e-12, rtol=0)
+
+
+def test_what_the_spectrogram_holds() -> None:
+    """Twice the values at half a window's hop; unit size once fitted; a tone in its frequency, all of its energy."""
+    codec = Spectrogram(shape=(1, 4096), power=1.0).double()
+    x = torch.from_numpy(tone(16 * RATE / 512, 4096 / RATE))[None, None]
+    z = codec.encode(x)
+    assert z.shape == (1, *codec.latent_shape((1, 4096))) == (1, 2, 256, 16)
+    torch.testing.assert_close(2 * z.square().sum(), x.square().sum())  # a tight frame: w^2 sums to 1, one of two sides
+    assert z.square().sum((0, 1, 3)).argsort()[-2:].sort().values.tolist() in ([15, 16], [16, 17])
+    noise = torch.randn(8, 1, 4096, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    codec = Spectrogram(shape=(1, 4096)).double()
+    codec.fit(noise)
+    torch.testing.assert_close(codec.encode(noise).square().mean((0, 1, 3)), torch.ones(256, dtype=torch.float64))
+    codec.fit(x)
+    assert codec.encode(x).square().mean((0, 1, 3)).max() == pytest.approx(1)
+    assert codec.encode(x).square().mean((0, 1, 3)).min() < 0.01  # what is silent stays so
+
+
+@pytest.mark.parametrize(("settings", "shape", "message"), [
+    ({"window": 511}, (1, 1024), "a window that is even"), ({"hop": 100}, (1, 1000), "by which half of it"),
+    ({"power": 0.0}, (1, 1024), "codec.power = 0"), ({}, (1, 1000), "a multiple of codec.hop = 256"),
+    ({}, (1, 256), "at least codec.window"), ({}, (3, 8, 8), r"not of samples of shape \(3, 8, 8\)"),
+])  # fmt: skip
+def test_spectrograms_that_cannot_be(settings: dict[str, float], shape: tuple[int, ...], message: str) -> None:
+    with pytest.raises((ConfigError, UnsupportedError), match=message):
+        Spectrogram(shape=shape, **settings)  # type: ignore[arg-type]
+
+
+def test_loudness_in_decibels() -> None:
+    """A full-scale sine is near 0 dB in its own band, a tenth of it 20 dB below, silence at the bottom."""
+    bands = mel_bands(RATE, 512, BANDS)
+    where = int(bands[:, round(1000 / RATE * 512)].argmax())
+    seen = [loudness(torch.from_numpy(tone(1000, 1, size=size))[None, None].float(), RATE)[0, 0] for size in (1, 0.1, 0)]
+    assert seen[0].shape[0] == BANDS
+    assert seen[0][:, 20].argmax() in (where - 1, where, where + 1)
+    decibels = [float(one[:, 20].max() - 1) * 40 for one in seen]
+    assert decibels[0] == pytest.approx(0, abs=2)
+    assert decibels[0] - decibels[1] == pytest.approx(20, abs=0.5)
+    assert decibels[2] == -80
+
+
+def test_mel_bands_equal_a_reference() -> None:
+    reference = pytest.importorskip("transformers.audio_utils")
+    theirs = reference.mel_filter_bank(num_frequency_bins=513, num_mel_filters=40, min_frequency=0.0, max_frequency=8000.0,
+                                       sampling_rate=16000, norm=None, mel_scale="htk").T  # fmt: skip
+    np.testing.assert_allclose(mel_bands(16000, 1024, 40), theirs, atol=1e-6)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+@pytest.fixture
+def samples() -> torch.Tensor:
+    return torch.from_numpy(np.stack([tone(440, 0.1), tone(880, 0.1)])[:, None]).float()
+
+
+def test_what_is_written_is_read_back(tmp_path: Path, samples: torch.Tensor) -> None:
+    sound = Sound(rate=RATE)
+    stored = sound.encode(samples)
+    files = sound.write(samples, tmp_path / "folder", labels=["a", "b"])
+    assert [file.name for file in files] == ["000000.wav", "000001.wav", "metadata.jsonl"]
+    items, _, _ = read(tmp_path / "folder", size=800)
+    assert [item.label for item in items] == ["a", "b"]
+    np.testing.assert_array_equal(np.stack([item.data for item in items]), stored)
+    for name in ("all.wav", "all.flac", "all.ogg"):
+        sound.write(samples, tmp_path / name)
+        heard, rate = soundfile.read(tmp_path / name, dtype="int16")
+        assert (rate, len(heard)) == (RATE, 800 + 2000 + 800)
+        if name != "all.ogg":
+            np.testing.assert_array_equal(heard[-800:], stored[1, 0])
+    np.testing.assert_array_equal(np.load(sound.write(samples, tmp_path / "all.npy")[0]), stored)
+    sound.write(samples, tmp_path / "sheet.png", labels=["a", "b"])
+    sound.journey([samples / 2, samples], tmp_path / "journey.gif")
+    with pytest.raises(UserError, match=r"Cannot write sound as 'x\.mid'"):
+        sound.write(samples, tmp_path / "x.mid")
+
+
+def test_nothing_is_clipped(samples: torch.Tensor) -> None:
+    """A wave beyond full scale keeps its form; what is within it is not touched."""
+    sound = Sound(rate=RATE)
+    stored = sound.encode(samples * torch.tensor([8.0, 1.0])[:, None, None]).astype(np.float64)
+    assert np.abs(stored).max() <= 32768
+    np.testing.assert_allclose(stored[0, 0] / np.abs(stored[0]).max(), samples[0, 0].numpy() / 0.5, atol=2e-3)
+    np.testing.assert_array_equal(stored[1], sound.encode(samples[1:])[0])
+    every = np.arange(-32768, 32768, dtype=np.int16)[None]
+    np.testing.assert_array_equal(sound.encode(sound.decode(every)), every)
