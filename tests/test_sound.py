@@ -12,6 +12,7 @@ import torch
 from pellucid.codecs.spectrogram import Spectrogram
 from pellucid.core.errors import ConfigError, DataError, UnsupportedError, UserError
 from pellucid.core.items import Item, Origin, Rejection
+from pellucid.metrics.pitch import cents, pitch
 from pellucid.modalities.sonogram import BANDS, loudness, mel_bands
 from pellucid.modalities.sound import Sound
 from pellucid.modalities.sounds import as_stored
@@ -243,3 +244,24 @@ def test_nothing_is_clipped(samples: torch.Tensor) -> None:
     np.testing.assert_array_equal(stored[1], sound.encode(samples[1:])[0])
     every = np.arange(-32768, 32768, dtype=np.int16)[None]
     np.testing.assert_array_equal(sound.encode(sound.decode(every)), every)
+
+
+# --------------------------------------------------------------------------------------------------------------- pitch
+
+
+@pytest.mark.parametrize("hertz", [65.4, 110.0, 261.63, 440.0, 987.77, 1900.0])
+@pytest.mark.parametrize("overtones", [(1.0,), (0.2, 1.0, 0.7), (0.0, 1.0, 1.0, 1.0)])
+def test_pitch_within_three_cents(hertz: float, overtones: tuple[float, ...]) -> None:
+    """Of a tone, of one whose overtones are louder, and of one without its fundamental; in noise 40 dB below."""
+    at = np.arange(16000) / 16000
+    sound = sum(size * np.sin(2 * np.pi * hertz * (place + 1) * at + place) for place, size in enumerate(overtones)
+                if hertz * (place + 1) < 7000)  # fmt: skip
+    noisy = sound + 0.01 * np.random.default_rng(0).normal(size=16000)
+    assert abs(cents(pitch(noisy[None], 16000), hertz)[0]) < 3
+
+
+def test_pitch_of_silence_and_of_too_little() -> None:
+    assert np.isnan(pitch(np.zeros((1, 8000)), 8000)).all()
+    with pytest.raises(ValueError, match="too short"):
+        pitch(np.zeros((1, 100)), 8000)
+    np.testing.assert_allclose(cents([440, 880], [440, 440]), [0, 1200])
