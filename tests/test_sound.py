@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from pellucid.codecs.loudness import Loudness
 from pellucid.codecs.spectrogram import Spectrogram
 from pellucid.core.errors import ConfigError, DataError, UnsupportedError, UserError
 from pellucid.core.items import Item, Origin, Rejection
@@ -186,6 +187,32 @@ def test_spectrograms_that_cannot_be(settings: dict[str, float], shape: tuple[in
         Spectrogram(shape=shape, **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+def test_loudness_finds_its_phases(channels: int) -> None:
+    """Sizes are kept to 20 dB at 64 iterations, and to 10 dB more than at 4; pitch to a hundredth of a semitone."""
+    rng, at = np.random.default_rng(0), np.arange(8192) / RATE
+    hertz = np.array([262.0, 330.0, 392.0])
+    notes = [sum(np.exp(-3 * at) / place * np.sin(2 * np.pi * place * one * at + rng.uniform(0, 6)) for place in range(1, 6))
+             for one in hertz]  # fmt: skip
+    x = torch.from_numpy(np.stack(notes) / 4).float()[:, None].expand(-1, channels, -1)
+    codec = Loudness(shape=(channels, 8192), window=512, hop=128)
+    codec.fit(x)
+    z = codec.encode(x)
+    assert z.shape == (3, *codec.latent_shape((channels, 8192))) == (3, 256 * channels, 64)
+    assert z.mean().abs() < 1e-4
+    found = {}
+    for iterations in (4, 64):
+        codec.iterations = iterations
+        back = codec.decode(z)
+        sizes = codec.frames(x).abs()
+        found[iterations] = 20 * torch.log10(sizes.norm() / (codec.frames(back).abs() - sizes).norm())
+    assert found[64] > 20
+    assert found[64] > found[4] + 10
+    assert np.abs(cents(pitch(back[:, 0].numpy(), RATE), hertz)).max() < 1
+    torch.testing.assert_close(codec.decode(z[1:2]), back[1:2], atol=1e-5, rtol=0)
+    assert codec.decode(codec.encode(torch.zeros(1, channels, 8192))).abs().max() < 1e-9
+
+
 def test_loudness_in_decibels() -> None:
     """A full-scale sine is near 0 dB in its own band, a tenth of it 20 dB below, silence at the bottom."""
     bands = mel_bands(RATE, 512, BANDS)
@@ -244,6 +271,14 @@ def test_nothing_is_clipped(samples: torch.Tensor) -> None:
     np.testing.assert_array_equal(stored[1], sound.encode(samples[1:])[0])
     every = np.arange(-32768, 32768, dtype=np.int16)[None]
     np.testing.assert_array_equal(sound.encode(sound.decode(every)), every)
+
+
+@pytest.mark.parametrize(("settings", "message"), [
+    ({"hop": 512}, "at most a quarter of codec.window"), ({"iterations": 0}, "codec.iterations = 0"),
+])  # fmt: skip
+def test_loudness_that_cannot_be(settings: dict[str, int], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Loudness(shape=(1, 4096), **settings)
 
 
 # --------------------------------------------------------------------------------------------------------------- pitch

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     from pellucid.model.samples import Samples
 
 TABLES = (".csv", ".parquet", ".tsv")
+SOUNDS = (".wav", ".flac", ".ogg")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
 Out = Annotated[
-    Path, typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy or .csv of all, or a folder for a file each.")
+    Path,
+    typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv or .wav of all, or a folder for a file each."),
 ]
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
@@ -99,9 +101,10 @@ def sample(
       pellucid sample runs/fashion --label bag,coat --steps 12 --journey bags.gif
       pellucid sample runs/fashion --guidance 2 --against weak
       pellucid sample runs/fashion -n 100 --within 10
+      pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, (*PICTURES, *TABLES), "--out", folder=True)
+    check_out(out, (*PICTURES, *TABLES, *SOUNDS), "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand

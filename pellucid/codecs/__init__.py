@@ -5,6 +5,7 @@ from pellucid.core.registry import Registry
 codecs = Registry("codec", __name__, {
     "identity": "identity.Identity",
     "kl": "kl.KL",
+    "loudness": "loudness.Loudness",
     "spectrogram": "spectrogram.Spectrogram",
 })
 

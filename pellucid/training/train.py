@@ -157,6 +157,8 @@ def _first_look(model: Model, data: Path, folder: Path) -> Samples:
     try:
         samples.save(folder / "samples.png")
         samples.save_journey(folder / "journey.gif")
+        if heard := model.modality.heard:
+            samples.save(folder / f"samples{heard}")
     except DataError:  # channels that are no colours
         samples.save(folder / "samples.npy")
     return samples
