@@ -1,5 +1,6 @@
 """Consistency: a network that goes to the end in one call, as its loss makes it and as a run leaves it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,12 @@ from torch import Tensor
 
 import pellucid
 from draws import FastDraws
+from exact import mixture
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.regression import Regression
-from pellucid.losses.consistency import NEAREST, ROUND, ConsistencyLoss
+from pellucid.losses.consistency import ROUND, ConsistencyLoss, follow, move
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.weighting import Plain
@@ -23,6 +25,8 @@ from pellucid.networks.initialise import initialise
 from pellucid.networks.mlp import MLP
 from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.consistency import Consistency as Sampler
+from pellucid.schedules.cosine import Cosine
+from pellucid.schedules.edm import EDM
 from pellucid.schedules.rectified import Rectified
 from pellucid.training.shorten import tune_to_consistency
 
@@ -48,7 +52,6 @@ def train(loss: Any, steps: int, batch: int = 128) -> None:
     for step in range(steps):
         for group in optimiser.param_groups:
             group["lr"] = 0.003 * (1 - step / steps)
-        loss.progress = step / steps
         draws = FastDraws(batch, 2 * step)
         t = draws.uniform("t", 0, ())
         optimiser.zero_grad()
@@ -60,30 +63,31 @@ def spread(x: Tensor) -> Tensor:
     return x.squeeze(1).double().T.cov()
 
 
-def test_one_call_draws_normal_data_where_a_regression_gives_its_mean() -> None:
+@pytest.mark.parametrize("segments", [1, 2])
+def test_few_calls_draw_normal_data_where_a_regression_gives_its_mean(segments: int) -> None:
     """From noise alone E[x0 | x_1] is one point; the end of the flow's path has the data's covariance."""
     x_1, one = FastDraws(4000, 1).normal("prior", 0, SHAPE).float(), torch.ones((), dtype=torch.float64)
     regression, consistency = make(Regression), make(Consistency)
     train(DenoisingLoss(denoiser=regression, weighting=Plain()), 300)
     consistency.load_state_dict(regression.state_dict())
-    train(ConsistencyLoss(denoiser=consistency), 500)
+    consistency.segments = segments
+    train(ConsistencyLoss(denoiser=consistency, teacher=regression), 500)
     with torch.no_grad():
         assert float(spread(regression(x_1, one).mean).abs().max()) < 0.1
-        for steps in (1, 2):
-            grid = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-            found = spread(Sampler().sample(consistency, x_1, grid, draws=FastDraws(4000, 2)))
-            assert float((found - COVARIANCE).abs().max()) < 0.35, found
+        grid = torch.linspace(1, 0, segments + 1, dtype=torch.float64)
+        found = spread(Sampler(fresh=segments == 1).sample(consistency, x_1, grid, draws=FastDraws(4000, 2)))
+        assert float((found - COVARIANCE).abs().max()) < 0.35, found
 
 
 def test_the_critic_pulls_as_hard_as_its_weight_says() -> None:
     """On f(x_t, t): the gradient is that of consistency, and the critic's at `weight` times the same norm."""
-    loss = JudgedConsistencyLoss(denoiser=make(Consistency), shape=SHAPE, weight=0.5, gamma=0.0, widths=(16, 32)).double()
+    loss = JudgedConsistencyLoss(
+        denoiser=make(Consistency), teacher=make(Regression), shape=SHAPE, weight=0.5, gamma=0.0, widths=(16, 32)
+    ).double()
     initialise(loss.critic, Key(1, "init"))
-    loss.progress = 0.5
     x0, eps, t = data(8, 0).double(), data(8, 1).double(), torch.linspace(0.1, 1, 8, dtype=torch.float64)
     seen: list[Tensor] = []
-    plain = loss.consistent
-    here, consistent = plain(x0, t, eps, None)
+    here, consistent = loss.consistent(*loss.start(x0, t, eps)[:2], None)
     loss.consistent = lambda *_: (seen.append(here) or here, consistent)  # type: ignore[method-assign, func-returns-value]
     weighted = loss(x0, t, eps).weighted
     (whole,) = torch.autograd.grad(weighted.sum(), here, retain_graph=True)
@@ -95,21 +99,55 @@ def test_the_critic_pulls_as_hard_as_its_weight_says() -> None:
 
 
 def test_the_loss_is_what_it_says() -> None:
-    """huber(f(x_t) - f(x_r)) / (t - r) with r = t (1 - 2^-a), and no gradient through f(x_r, r)."""
-    loss = ConsistencyLoss(denoiser=make(Consistency))
-    loss.progress = 0.5
-    x0, eps, t = data(8, 0), data(8, 1), torch.linspace(0.1, 1, 8, dtype=torch.float64)
-    r = t * (1 - 2 ** -(1 + (NEAREST - 1) / 2))
-    f, process = loss.denoiser, loss.denoiser.process
-    near, here = (f.clean(process.corrupt(x0, at, eps), at) for at in (r, t))
-    huber = (((here - near.detach()) ** 2).mean((1, 2)) + ROUND**2).sqrt() - ROUND
+    """Segments 2, intervals 3: t is rounded up to sixths, the teacher goes one of them, and f to 1/2 or 0 from there."""
+    f, teacher = make(Consistency), make(Regression)
+    f.segments = 2
+    loss = ConsistencyLoss(denoiser=f, teacher=teacher, intervals=3)
+    x0, eps, t = data(4, 0), data(4, 1), torch.tensor([0.01, 1 / 3, 0.6, 1.0], dtype=torch.float64)
+    rounded = torch.tensor([1, 2, 4, 6], dtype=torch.float64) / 6
+    s, times = torch.tensor([0, 0, 0.5, 0.5], dtype=torch.float64), torch.tensor([1.0, 2.0, 1.0, 3.0])
+    x_t = f.process.corrupt(x0, rounded, eps)
+    x_r = follow(teacher, x_t, rounded, rounded - 1 / 6)
+    end = move(f.process, x_r, f.clean(x_r, rounded - 1 / 6), rounded - 1 / 6, s)
+    here = f.clean(x_t, rounded)
+    wanted = (move(f.process, x_t, here, rounded, s) - end.detach()).squeeze(1)  # as far apart, but for the slope of y
+    slope = (1 - s - s / rounded * (1 - rounded)).float()
+    huber = ((wanted / slope[:, None]).square().mean(1) + ROUND**2).sqrt() - ROUND
     found = loss(x0, t, eps).weighted
-    torch.testing.assert_close(found, huber / (t - r).float())
-    wanted = torch.autograd.grad((huber / (t - r).float()).sum(), list(f.parameters()), allow_unused=True)
-    found.sum().backward()
-    for parameter, gradient in zip(f.parameters(), wanted, strict=True):
-        if gradient is not None:
-            torch.testing.assert_close(parameter.grad, gradient)
+    torch.testing.assert_close(found, huber * times)
+    parts = list(f.parameters())
+    for mine, theirs in zip(torch.autograd.grad(found.sum(), parts, allow_unused=True),
+                            torch.autograd.grad((huber * times).sum(), parts, allow_unused=True), strict=True):  # fmt: skip
+        if theirs is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+    assert not any(parameter.requires_grad for parameter in loss.teacher.parameters())
+
+
+@pytest.mark.parametrize("schedule", [Rectified(), Cosine(), EDM()])
+def test_the_teacher_is_followed_to_second_order(schedule: Any) -> None:
+    """Through a mixture's exact flow: halving the intervals brings the end four times as near or nearer, from t = 1 on."""
+    teacher = mixture(schedule)
+    x_1 = torch.randn(6, *teacher.means.shape[1:], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    x_1 = x_1 * float(torch.hypot(schedule.alpha(torch.ones(())), schedule.sigma(torch.ones(()))))
+    ends = {}
+    for count in (16, 32, 64, 1024):
+        x, times = x_1, torch.linspace(1, 0.05, count + 1, dtype=torch.float64)
+        for t, r in pairwise(times):
+            x = follow(teacher, x, t.expand(6), r.expand(6))
+        ends[count] = x
+    errors = [float((ends[count] - ends[1024]).abs().max()) for count in (16, 32, 64)]
+    assert errors[1] < 0.5 * errors[0]
+    assert errors[2] < 0.3 * errors[1]
+
+
+def test_moves_meet_at_the_ends() -> None:
+    """Straight from t to t is nowhere; to 0 it is x0; two moves with one x0 are one."""
+    process, x, x0 = Gaussian(schedule=Rectified()), data(3, 0), data(3, 1)
+    one, half, none = (torch.full((3,), value, dtype=torch.float64) for value in (1.0, 0.5, 0.0))
+    torch.testing.assert_close(move(process, x, x0, half, half), x)
+    torch.testing.assert_close(move(process, x, x0, one, none), x0)
+    torch.testing.assert_close(move(process, move(process, x, x0, one, half), x0, half, none), x0)
+    torch.testing.assert_close(move(process, x, x0, none, none), x)
 
 
 def test_at_no_noise_it_changes_nothing() -> None:
@@ -120,7 +158,8 @@ def test_at_no_noise_it_changes_nothing() -> None:
 def test_a_prediction_that_may_change_clean_data_is_refused() -> None:
     network = MLP(in_channels=1, out_channels=1, space=(2,), width=8, depth=1, token_width=0)
     with pytest.raises(ConfigError, match=r"lets f\(x, 0\) be anything"):
-        ConsistencyLoss(denoiser=Consistency(process=Gaussian(schedule=Rectified()), network=network, prediction="x0"))
+        ConsistencyLoss(denoiser=Consistency(process=Gaussian(schedule=Rectified()), network=network, prediction="x0"),
+                        teacher=make(Regression))
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from pellucid.core.shapes import mean_per_sample
 from pellucid.denoisers.consistency import Consistency
-from pellucid.denoisers.denoiser import Cond
-from pellucid.losses.consistency import ConsistencyLoss
+from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.losses.consistency import ConsistencyLoss, move
 from pellucid.losses.critic import WIDTHS, Critic
 from pellucid.losses.discriminator import balance
 from pellucid.losses.loss import Losses
@@ -18,12 +18,12 @@ from pellucid.losses.visible import asked_for, level_picture
 class JudgedConsistencyLoss(ConsistencyLoss):
     """The consistency loss and `weight` times the critic's, brought to the same pull on f(x_t, t); the critic's own beside.
 
-    The critic compares x0 with f(x_t, t), both divided by sigma_data, and knows t and the conditions. Kim et al. 2024
-    (Consistency Trajectory Models), eq. 13; the balance by gradients is that of Esser et al. 2021 (VQGAN), eq. 7, taken at
-    the output.
+    The critic compares x_s, the data as noisy as at the end of the segment, with what f makes of x_t there, both divided by
+    sigma_data, and knows t and the conditions. Kim et al. 2024 (Consistency Trajectory Models), eq. 13; the balance by
+    gradients is that of Esser et al. 2021 (VQGAN), eq. 7, taken at the output.
 
     Arguments:
-        denoiser: f.
+        denoiser, teacher, intervals: as of `ConsistencyLoss`.
         shape: (C, *space) of x0.
         weight: of the critic's part.
         gamma: of its penalty.
@@ -31,23 +31,20 @@ class JudgedConsistencyLoss(ConsistencyLoss):
     """
 
     def __init__(
-        self,
-        *,
-        denoiser: Consistency,
-        shape: Sequence[int],
-        weight: float = 0.5,
-        gamma: float = 0.1,
-        widths: Sequence[int] = WIDTHS,
-    ) -> None:
-        super().__init__(denoiser=denoiser)
+        self, *, denoiser: Consistency, teacher: Denoiser, shape: Sequence[int], intervals: int = 4, weight: float = 0.5,
+        gamma: float = 0.1, widths: Sequence[int] = WIDTHS,
+    ) -> None:  # fmt: skip
+        super().__init__(denoiser=denoiser, teacher=teacher, intervals=intervals)
         self.weight, self.gamma = weight, gamma
         told = denoiser.network.embedding_width if len(denoiser.conditioners) else 0
         self.critic = Critic(shape, beside=1, told=told, widths=widths)
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
-        denoiser, t = self.denoiser, torch.as_tensor(t, dtype=torch.float64)
-        here, consistent = self.consistent(x0, t, eps, cond)
-        made, real = here / denoiser.sigma_data, x0 / denoiser.sigma_data
+        denoiser = self.denoiser
+        x_t, t, s = self.start(x0, t, eps)
+        here, consistent = self.consistent(x_t, t, cond)
+        made = move(denoiser.process, x_t, here, t, s) / denoiser.sigma_data
+        real = denoiser.process.corrupt(x0, s, eps) / denoiser.sigma_data
         beside, vector = level_picture(denoiser, x0, t), asked_for(denoiser, cond, len(x0))
         fooling = self.critic.made_real(made, beside, vector)
         telling = self.critic.told_apart(real, made, beside, vector, gamma=self.gamma)

@@ -59,9 +59,9 @@ class LossConfig(BaseModel):
 
     `kl`: of a variational denoiser, factor of the divergence; `gamma`: of a critic, weight of the gradient's penalty.
     Variational and adversarial denoisers have noise levels of their own, equally often. `critic`: of a consistency denoiser,
-    weight of a critic that judges it as well. `fourier`: of a regression, factor of the error between spectra. `given`: the
-    share of samples of which parts are shown as known, so that the model learns to go on from them; None: as suits the kind
-    of data.
+    weight of a critic that judges it as well; `intervals`: in which it follows its teacher through each segment. `fourier`:
+    of a regression, factor of the error between spectra. `given`: the share of samples of which parts are shown as known, so
+    that the model learns to go on from them; None: as suits the kind of data.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -72,6 +72,7 @@ class LossConfig(BaseModel):
     kl: float = Field(1.0, ge=0)
     gamma: float = Field(0.1, ge=0)
     critic: float = Field(0.0, ge=0)
+    intervals: int = Field(4, ge=1, le=1000)
     fourier: float = Field(0.0, ge=0)
     given: float | None = Field(None, ge=0, le=1)
 

@@ -17,6 +17,7 @@ from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
 from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write, clear_temporaries
+from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
@@ -140,7 +141,8 @@ def assemble(
     if isinstance(caption, Caption):
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
     times = build_times(config, model.denoiser)
-    state = _assemble_state(config, model, times, torch.device(device))
+    teacher = Model.load(start) if start is not None and isinstance(model.denoiser, Consistency) else None
+    state = _assemble_state(config, model, times, torch.device(device), teacher)
     return model, state, _assemble_batches(config, prepared, model, times, state.loss.noises)
 
 
@@ -190,13 +192,15 @@ def _refuse_nested(folder: Path, data: Path) -> None:
         raise ConfigError(f"The run's folder '{folder}' lies inside the data '{data}': give an --out elsewhere")
 
 
-def _assemble_state(config: RunConfig, model: Model, times: Times, device: torch.device) -> TrainingState:
+def _assemble_state(
+    config: RunConfig, model: Model, times: Times, device: torch.device, teacher: Model | None
+) -> TrainingState:
     """Everything that training remembers, at its start; the model moves to the device."""
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
     model.denoiser.process.check_prior(model.facts.std)
     parameters = model.denoiser.named_parameters()
     fixed = frozenset(n for n, p in parameters if n.startswith("network.") and not p.requires_grad)  # beside adapters
-    loss = build_loss(config, model, times)
+    loss = build_loss(config, model, times, teacher)
     if sketch_of(model) is not None:  # the reader has a stage of its own
         reader = model.denoiser.conditioner("caption")
         assert isinstance(reader, Reader)

@@ -19,16 +19,18 @@ from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.loss import Loss
 from pellucid.losses.time import Levels, Times
 from pellucid.losses.variational import VariationalLoss
+from pellucid.model.assemble import guided
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig
 
 
-def build_loss(config: RunConfig, model: Model, drawn: Times) -> Loss:
+def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | None = None) -> Loss:
     """The loss of the model's denoiser, with whatever it trains along at its start.
 
     Arguments:
         drawn: the times at which it is trained.
+        start: the model that training goes out from, whose paths a consistency denoiser learns to shorten.
 
     Raises:
         UnsupportedError: a denoiser that is known exactly, and not trained, or one that cannot do with missing values.
@@ -46,13 +48,8 @@ def build_loss(config: RunConfig, model: Model, drawn: Times) -> Loss:
             loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
         case Adversarial():
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
-        case Consistency() if config.loss.critic:
-            shape = model.codec.latent_shape(model.facts.shape)
-            loss = JudgedConsistencyLoss(
-                denoiser=denoiser, shape=shape, weight=config.loss.critic, gamma=config.loss.gamma
-            )
         case Consistency():
-            loss = ConsistencyLoss(denoiser=denoiser)
+            loss = _consistency(config, model, denoiser, start)
         case Wiener():
             loss = FilteringLoss(denoiser=denoiser, missing=model.facts.missing)
         case Regression() | Pretrained():
@@ -65,9 +62,23 @@ def build_loss(config: RunConfig, model: Model, drawn: Times) -> Loss:
             known = "regression, wiener, variational, adversarial or consistency"
             raise UnsupportedError(f"{type(denoiser).__name__} cannot be trained: set denoiser.name to {known}")
     for name, part in loss.named_children():
-        if part is not denoiser:
+        if part is not denoiser and any(parameter.requires_grad for parameter in part.parameters()):
             initialise(part, Key(config.seed, f"init {name}"))
     return loss
+
+
+def _consistency(config: RunConfig, model: Model, denoiser: Consistency, start: Model | None) -> Loss:
+    """Towards the paths of the model at the start, under the guidance that it samples with."""
+    if start is None:
+        raise ConfigError("A consistency denoiser is made from a model that regresses: `pellucid speedup MODEL --method "
+                          "consistency`")  # fmt: skip
+    teacher, own = guided(start.denoiser, start.sampling(), start.weak), config.loss
+    if not own.critic:
+        return ConsistencyLoss(denoiser=denoiser, teacher=teacher, intervals=own.intervals)
+    shape = model.codec.latent_shape(model.facts.shape)
+    return JudgedConsistencyLoss(
+        denoiser=denoiser, teacher=teacher, shape=shape, intervals=own.intervals, weight=own.critic, gamma=own.gamma
+    )
 
 
 def build_times(config: RunConfig, denoiser: Denoiser) -> Times:

@@ -11,6 +11,8 @@ from pellucid.training.train import Observer, train
 
 CRITIC = 0.5
 """Weight of a critic, where one judges."""
+RATE = 0.002
+"""Of Muon."""
 
 
 def tune_to_consistency(
@@ -26,12 +28,13 @@ def tune_to_consistency(
     device: str = "cpu",
     observer: Observer | None = None,
 ) -> Model:
-    """Train the model's weights on by `losses.ConsistencyLoss`, with a critic by `losses.JudgedConsistencyLoss`.
+    """Train the model's weights on by `losses.ConsistencyLoss`, with a critic by `losses.JudgedConsistencyLoss`, so that
+    they go in `steps` calls where the model goes in many, under the guidance that it samples with.
 
     The run and its model are written to the folder `out`.
 
     Arguments:
-        steps: network calls that are taken unless others are asked for.
+        steps: network calls that a sample takes.
         critic: weight of a critic; 0: none.
         data: what it is tuned on; None: what the run `model` was trained on.
         minutes, samples: how long; see `train`.
@@ -49,10 +52,13 @@ def tune_to_consistency(
         raise ConfigError(f"'{model}' sketches from captions, which consistency was not tried with: use --method solver")
     kept = {f"denoiser.{name}": value for name, value in config.denoiser.items() if name != "name"}
     wanted = {
-        "denoiser.name": "consistency", **kept, "sampling.sampler": "consistency", "sampling.steps": steps,
-        "sampling.grid": "uniform", "sampling.guidance": 1.0, "sampling.against": "null", "loss.critic": critic,
+        "denoiser.name": "consistency", **kept, "denoiser.segments": steps,
+        "sampling.steps": steps, "sampling.grid": "uniform", "sampling.guidance": 1.0, "sampling.against": "null",
+        "loss.critic": critic, "loss.times.name": "uniform", "loss.drop_condition": 0.0,
+        "optimiser.learning_rate": RATE,
     }  # fmt: skip
-    settings = ["solvers={}", *(f"{key}={json.dumps(value)}" for key, value in wanted.items())]
+    sampler = f'sampling.sampler={{name = "consistency", fresh = {json.dumps(steps == 1)}}}'
+    settings = ["solvers={}", sampler, *(f"{key}={json.dumps(value)}" for key, value in wanted.items())]
     return train(
         data or run_data(model), out, start=model, minutes=minutes, samples=samples, seed=seed, device=device,
         condition="auto" if facts.labels or facts.captions else "none", settings=settings, observer=observer,
