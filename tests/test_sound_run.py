@@ -11,6 +11,7 @@ import torch
 from pellucid.cli import main
 from pellucid.codecs.loudness import Loudness
 from pellucid.core.errors import UserError
+from pellucid.evaluation import classifier
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.model.model import Model
 from pellucid.training.train import train
@@ -81,6 +82,14 @@ def test_samples_are_measured_on_spectrograms(home: Path) -> None:
     seen = model.modality.view(torch.sin(torch.arange(LENGTH) / RATE * 2 * torch.pi * 300)[None, None] / 2)
     moved = model.modality.view(torch.cos(torch.arange(LENGTH) / RATE * 2 * torch.pi * 300)[None, None] / 2)
     assert (seen[..., 8:-8] - moved[..., 8:-8]).abs().mean() < 0.02
+
+
+def test_a_classifier_hears_them_apart(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It learns from spectrograms at their full height, and is right about tones that it was not trained on."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(classifier, "STEPS_LEAST", 40)
+    found = evaluate(Model.load(home / "run"), home / "tones", n=24, steps=2, features="classifier")
+    assert found.metrics["agreement"].floor == 1.0
 
 
 def test_what_train_says(home: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

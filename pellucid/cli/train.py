@@ -10,15 +10,16 @@ from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choos
 
 FILES = (
     ("model", "model.safetensors"), ("adapters", "lora.safetensors"), ("pipeline", "pipeline"),
-    ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("journey", "pictures/journey.gif"),
-    ("report", "report.html"),
+    ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("to hear", "pictures/samples.wav"),
+    ("journey", "pictures/journey.gif"), ("report", "report.html"),
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
 
 
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help="Pictures in a folder, zip, tar, Parquet; hub:OWNER/NAME; IDX, .npy, .npz; a pack.")
+        Path | None,
+        typer.Argument(help="Pictures or sounds in a folder, zip, tar, Parquet; CSV; hub:OWNER/NAME; .npy; a pack."),
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     start: Annotated[
@@ -27,7 +28,9 @@ def train(
     ] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
-    size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of the pictures in pixels.")] = None,
+    size: Annotated[
+        int | None, typer.Option(metavar="N", help="Longer side of pictures in pixels; values of a sound; rows of a series.")
+    ] = None,
     condition: Annotated[
         str | None,
         typer.Option(metavar="WHAT", help="auto (labels and captions, if any), none, label, caption, or a column's name."),
@@ -83,6 +86,6 @@ def train(
     spent = 60 * model.card["minutes"]
     done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
     done += f", loss {display.loss:.4f}" if display.loss is not None else ""
-    more = f"pellucid sample {quote(str(out))} -n 16 --out {files['samples'].name}"
+    more = f"pellucid sample {quote(str(out))} -n 16 --out {files.get('to hear', files['samples']).name}"
     lines = {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}
     result(lines, {"run": out, **files, **model.card}, json, quiet)

@@ -55,6 +55,7 @@ class ClassifierFeatures(Convolutional):
                 "The features 'classifier' are learned from labels, and the data has no two classes: take --features fixed"
             )
         network = cls(source.seen[0], source.names, side=SIDE if source.seen == source.pack.shape else max(source.seen))
+        network.view = source.modality.view
         path = cache_folder() / f"classifier-{VERSION}-{source.pack.content[:32]}.safetensors"
         if not network._restore(path):
             network.accuracy = train_classifier(network, source)
