@@ -7,6 +7,7 @@ recipes = Registry("data recipe", __name__, {
     "electricity": "electricity.Electricity",
     "emoji": "emoji.Emoji",
     "fashion_mnist": "fashion_mnist.FashionMNIST",
+    "melodies": "melodies.Melodies",
     "notes": "notes.Notes",
     "photographs": "photographs.Photographs",
     "sea_temperature": "sea_temperature.SeaTemperature",
