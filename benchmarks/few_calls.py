@@ -1,6 +1,7 @@
 """Few network calls: a learned solver and tuned models against the teacher and the best solver known before, by distance.
 
     few_calls.py measure RUN --steps 6 --out JSON [-n 5000] [--seeds 0 1 2] [--tuned RUN2:2 RUN3:1] [--guidance 1]
+    few_calls.py add RUN --out JSON --tuned RUN2:2 [RUN3:1 ...]        models tuned since, measured alike
     few_calls.py record JSON [JSON ...] --out records/few-calls.md
 
 For each seed a solver is learned anew and all ways draw from the same noise: the teacher (Heun in 25 steps, 49 calls),
@@ -36,19 +37,16 @@ REAL = 10_000
 
 def main() -> None:
     asked = _arguments()
-    {"measure": _measure, "record": _record}[asked.command](asked)
+    {"measure": _measure, "add": _add, "record": _record}[asked.command](asked)
 
 
 def _measure(asked: argparse.Namespace) -> None:
     model, found = Model.load(asked.run), dict[str, list[dict[str, Any]]]()
-    runs = [text.rpartition(":") for text in asked.tuned]
-    tuned = {f"{Path(name).name} in {calls}": (Model.load(name), int(calls)) for name, _, calls in runs}
+    tuned = _tuned(asked.tuned)
     with opened(run_data(asked.run), model) as source:
         network = choose_network("auto", source, None)
         for seed in asked.seeds:
-            ids = source.choose(REAL, seed)
-            real = np.concatenate([network.features(block) for block in source.blocks(ids)])
-            distance = _Distance(source, network, real, asked.n, seed)
+            distance = _Distance.of(source, network, asked.n, seed)
             solved = learn_solver(model, asked.steps, seed=seed)
             third, steps = {"name": "dpmpp", "order": 3}, asked.steps
             ways: dict[str, tuple[Model, dict[str, Any]]] = {
@@ -67,8 +65,34 @@ def _measure(asked: argparse.Namespace) -> None:
                 temporary.write_text(json.dumps({**facts, "found": found}, indent=1), encoding="utf-8")
 
 
+def _add(asked: argparse.Namespace) -> None:
+    facts = json.loads(asked.out.read_text(encoding="utf-8"))
+    with opened(run_data(asked.run), Model.load(asked.run)) as source:
+        network = choose_network("auto", source, None)
+        for name, (model, calls) in _tuned(asked.tuned).items():
+            facts["found"][name] = []
+            for row in facts["found"]["teacher"]:
+                distance = _Distance.of(source, network, facts["n"], row["seed"])
+                facts["found"][name].append({**distance(model, {"steps": calls}), "minutes": model.card["minutes"]})
+                print(row["seed"], name, json.dumps(facts["found"][name][-1]), flush=True)
+    with atomic_write(asked.out) as temporary:
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+
+
+def _tuned(texts: list[str]) -> dict[str, tuple[Model, int]]:
+    """Models and network calls, by what they are called in the record."""
+    runs = [text.rpartition(":") for text in texts]
+    return {f"{Path(name).name} in {calls}": (Model.load(name), int(calls)) for name, _, calls in runs}
+
+
 class _Distance:
     """Settings of sampling in, the distance to real data out."""
+
+    @classmethod
+    def of(cls, source: Source, network: Any, n: int, seed: int) -> "_Distance":
+        ids = source.choose(REAL, seed)
+        real = np.concatenate([network.features(block) for block in source.blocks(ids)])
+        return cls(source, network, real, n, seed)
 
     def __init__(self, source: Source, network: Any, real: Any, n: int, seed: int) -> None:
         self.source, self.network, self.real, self.n, self.seed = source, network, real, n, seed
@@ -139,6 +163,10 @@ def _arguments() -> argparse.Namespace:
     measuring.add_argument("--tuned", nargs="*", default=[], metavar="RUN:CALLS")
     measuring.add_argument("--guidance", type=float, default=1.0)
     measuring.add_argument("--out", type=Path, required=True)
+    adding = commands.add_parser("add", help="measure tuned models as the others were")
+    adding.add_argument("run", type=Path)
+    adding.add_argument("--tuned", nargs="+", metavar="RUN:CALLS", required=True)
+    adding.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record", help="write the record")
     recording.add_argument("json", type=Path, nargs="+")
     recording.add_argument("--out", type=Path, default=Path("records/few-calls.md"))
