@@ -18,8 +18,7 @@ FILES = (
 
 def train(
     data: Annotated[
-        Path | None,
-        typer.Argument(help="Pictures or sounds in a folder, zip, tar, Parquet; CSV; hub:OWNER/NAME; .npy; a pack."),
+        Path | None, typer.Argument(help="Pictures, sounds or CSV in a folder, zip, tar; Parquet; hub:OWNER/NAME; .npy; a pack.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     start: Annotated[
@@ -28,9 +27,7 @@ def train(
     ] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
-    size: Annotated[
-        int | None, typer.Option(metavar="N", help="Longer side of pictures in pixels; values of a sound; rows of a series.")
-    ] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of pictures; length of sounds, series.")] = None,
     condition: Annotated[
         str | None,
         typer.Option(metavar="WHAT", help="auto (labels and captions, if any), none, label, caption, or a column's name."),
