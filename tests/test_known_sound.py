@@ -83,11 +83,11 @@ def test_melodies_are_cut_into_phrases(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(melodies, "optional", lambda name, *_: soundfile if name == "soundfile" else library)
     melodies.Melodies().fetch(tmp_path / "m", print)
     files = sorted(file.relative_to(tmp_path / "m").as_posix() for file in (tmp_path / "m").rglob("*.flac"))
-    assert files == ["major/major-1-00.flac", "major/major-1-01.flac", "minor/minor-1-00.flac"]
+    assert files == [f"sounds/{name}.flac" for name in ("major/major-1-00", "major/major-1-01", "minor/minor-1-00")]
     lines = (tmp_path / "m" / "notes.csv").read_text().splitlines()
-    assert lines[1] == "major/major-1-00.flac,60,0,1"
-    assert lines[9] == "major/major-1-01.flac,68,0,1"
-    assert lines[-1] == "minor/minor-1-00.flac,62,5,3"  # held for four, of which three are in the phrase
+    assert lines[1] == "sounds/major/major-1-00.flac,60,0,1"
+    assert lines[9] == "sounds/major/major-1-01.flac,68,0,1"
+    assert lines[-1] == "sounds/minor/minor-1-00.flac,62,5,3"  # held for four, of which three are in the phrase
     sound, rate = soundfile.read(tmp_path / "m" / files[1])
     assert len(sound) == melodies.LENGTH
     assert abs(cents(pitch(sound[None, : rate // 2], rate), 440 * 2 ** ((68 - 69) / 12))[0]) < 3

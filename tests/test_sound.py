@@ -17,6 +17,8 @@ from pellucid.metrics.pitch import cents, pitch
 from pellucid.modalities.sonogram import BANDS, loudness, mel_bands
 from pellucid.modalities.sound import Sound
 from pellucid.modalities.sounds import as_stored
+from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.prepare import kind_of
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
@@ -104,6 +106,15 @@ def test_archives_and_a_single_file(tmp_path: Path) -> None:
     assert sound.recognises(tmp_path / "x")
     assert sound.recognises(tmp_path / "x" / "one.wav")
     assert not sound.recognises(tmp_path / "all.zip")  # could hold anything: modality.name = sound says what
+
+
+def test_tables_beside_sounds_tell_of_them(tmp_path: Path) -> None:
+    """A folder of sounds with metadata.csv is one of sounds, not a table."""
+    save(tmp_path / "a.wav", tone(300, 0.1))
+    (tmp_path / "metadata.csv").write_text("file_name,text\na.wav,a low tone\n")
+    kind = kind_of(apply_settings(RunConfig(), [f"data.path={str(tmp_path)!r}"]))
+    assert kind["name"] == "sound"
+    assert read(tmp_path)[0][0].captions == ("a low tone",)
 
 
 def test_bad_files_are_named(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pellucid.known.rendered import Note, render
 
 COUNT = 200
 """Chorales, in the order of Riemenschneider's edition."""
+PART = "sounds"
 BEATS, BEAT = 8, 0.512
 """Of a phrase that is one sound, and the seconds of each: 4.1 s."""
 RATE, LENGTH = 16_000, 65_536
@@ -18,8 +19,9 @@ PROGRAM, VELOCITY, APART = 0, 80, 6.0
 
 
 class Melodies(Recipe):
-    """A FLAC file of 4.1 s at 16 kHz for each phrase of eight beats of a chorale's highest voice, on the piano, in folders
-    `major` and `minor` by the chorale's key, and notes.csv with its notes: file, key as in MIDI, start and length in beats.
+    """A FLAC file of 4.1 s at 16 kHz for each phrase of eight beats of a chorale's highest voice, on the piano, in
+    sounds/major and sounds/minor by the chorale's key, and notes.csv with its notes: file, key as in MIDI, start and length
+    in beats.
     """
 
     title: ClassVar[str] = "Melodies of 200 chorales of Johann Sebastian Bach, sounds of four seconds for eight beats"
@@ -34,10 +36,12 @@ class Melodies(Recipe):
         "<https://opensource.org/license/mit>."
     )
 
+    part: ClassVar[str] = PART
+
     def write(self, folder: Path, progress: Progress) -> None:
         soundfile, lines = optional("soundfile", "Sound", "sound"), ["file,key,start,length"]
         for mode in ("major", "minor"):
-            (folder / mode).mkdir()
+            (folder / PART / mode).mkdir(parents=True)
         for number, (name, mode, phrases) in enumerate(_chorales(), 1):
             notes = [
                 Note(key=key, velocity=VELOCITY, start=APART * place + BEAT * start, seconds=BEAT * length)
@@ -46,7 +50,7 @@ class Melodies(Recipe):
             heard = render(notes, PROGRAM, RATE) if notes else None
             for place, phrase in enumerate(phrases):
                 assert heard is not None
-                file, start = f"{mode}/{name}-{place:02d}.flac", round(APART * place * RATE)
+                file, start = f"{PART}/{mode}/{name}-{place:02d}.flac", round(APART * place * RATE)
                 soundfile.write(folder / file, heard[start : start + LENGTH], RATE)
                 lines += [f"{file},{key},{at:g},{length:g}" for key, at, length in phrase]
             progress(number, COUNT)

@@ -1,6 +1,5 @@
 """Pictures: read from arrays and folders, shown as files, contact sheets and moving pictures."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -21,6 +20,7 @@ from pellucid.modalities.animation import save_journey
 from pellucid.modalities.array_pictures import read_array
 from pellucid.modalities.beside import IDX_NAME, ArrayPair, is_array
 from pellucid.modalities.canvas import Size, as_picture, on_white
+from pellucid.modalities.metadata import write_metadata
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.pictures import read_pictures
@@ -122,15 +122,7 @@ class Image(Modality):
         written = [path / f"{index:06d}.png" for index in range(len(samples))]
         for sample, file in zip(samples, written, strict=True):
             _save(as_picture(self.encode(sample)), file)
-        columns = {name: column for name, column in (("label", labels), ("text", captions)) if column is not None}
-        if columns:
-            facts = [{"file_name": file.name, **{name: column[row] for name, column in columns.items()}}
-                     for row, file in enumerate(written)]
-            lines = [json.dumps(fact, ensure_ascii=False) for fact in facts]
-            with atomic_write(path / "metadata.jsonl") as temporary:
-                temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-            written.append(path / "metadata.jsonl")
-        return written
+        return [*written, *write_metadata(path, written, labels, captions)]
 
     def journey(self, frames: Sequence[Tensor], path: Path) -> None:
         save_journey([list(self.encode(frame)) for frame in frames], path)

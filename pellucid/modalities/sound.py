@@ -1,6 +1,5 @@
 """Sound: windows of recordings, read from any usual file, shown as spectrograms, written as sound."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -16,6 +15,7 @@ from pellucid.core.errors import ConfigError, DataError, UserError, nearest
 from pellucid.core.files import atomic_write
 from pellucid.core.items import Record
 from pellucid.modalities.animation import save_journey
+from pellucid.modalities.metadata import write_metadata
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.sheet import sheet
@@ -130,22 +130,11 @@ class Sound(Modality):
         elif suffix:
             raise UserError(f"Cannot write sound as '{path.name}': {nearest(suffix, self.suffixes)}")
         else:
-            return self._folder(stored, path, {"label": labels, "text": captions})
+            files = [path / f"{index:06d}.wav" for index in range(len(stored))]
+            for file, one in zip(files, stored, strict=True):
+                write_sound(file, one, self.rate)
+            return [*files, *write_metadata(path, files, labels, captions)]
         return [path]
-
-    def _folder(self, stored: NDArray[np.int16], path: Path, told: Mapping[str, Sequence[str | None] | None]) -> list[Path]:
-        files = [path / f"{index:06d}.wav" for index in range(len(stored))]
-        for file, one in zip(files, stored, strict=True):
-            write_sound(file, one, self.rate)
-        columns = {name: column for name, column in told.items() if column is not None}
-        if columns:
-            facts = [{"file_name": file.name, **{name: column[row] for name, column in columns.items()}}
-                     for row, file in enumerate(files)]  # fmt: skip
-            with atomic_write(path / "metadata.jsonl") as temporary:
-                text = "\n".join(json.dumps(fact, ensure_ascii=False) for fact in facts)
-                temporary.write_text(text + "\n", encoding="utf-8")
-            files.append(path / "metadata.jsonl")
-        return files
 
     def journey(self, frames: Sequence[Tensor], path: Path) -> None:
         save_journey([self.pictures(self.encode(frame)) for frame in frames], path)
