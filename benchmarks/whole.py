@@ -1,15 +1,16 @@
 """The same weights on both sides, diffusers' and ours: pictures per second at equal quality, and seconds of a large step.
 
-    whole.py train   --dir DIR --samples 80000              a small pipeline of diffusers, trained by `pellucid train --from`
-    whole.py measure --dir DIR [--batch 64] [--rounds 15]   the fewest calls at which each side is good, and its speed there
-    whole.py step    --dir DIR [--rounds 5] [--size tiny]   a denoising step of a network of Stable Diffusion's size
+    whole.py train   --dir DIR --data FASHION --samples 80000  a small pipeline of diffusers, trained by ours
+    whole.py measure --dir DIR --data FASHION [--rounds 15]    the fewest calls at which a side is good, and its speed
+    whole.py step    --dir DIR [--rounds 5] [--size tiny]      a denoising step of a network of Stable Diffusion's size
     whole.py record  --dir DIR --out records/whole.md
 
-Quality is the Fréchet distance of 2,000 pictures in the pinned features; good is at most 1.1 times that of the teacher, our
-Heun in 25 steps, 49 calls. Numbers of calls are tried upwards until one of a side's ways is good: diffusers' samplers, each
-on several grids, with x0 clipped and not, and our own with a solver learned anew for each number. All begin from the same
-noise, and what was chosen by one noise is measured with another. Speed is of whole calls, noise to pictures; everybody takes
-turns, so that all meet the same machine, and ratios are of one round. `--threads` sets the cores of everybody.
+FASHION is a folder with train-images-idx3-ubyte.gz, 60,000 pictures. Quality is the Fréchet distance of 2,000 pictures to
+all of them in the pinned features; good is at most 1.1 times that of the teacher, our Heun in 25 steps, 49 calls. Numbers of
+calls are tried upwards until one of a side's ways is good: diffusers' samplers, each on several grids, with x0 clipped and
+not, and our own with a solver learned anew for each number. All begin from the same noise, and what was chosen by one noise
+is measured with another. Speed is of whole calls, noise to pictures; everybody takes turns, so that all meet the same
+machine, and ratios are of one round. `--threads` sets the cores of everybody.
 
 All state is under DIR. The engine's graph of the large network takes 4 GB of the cache and, while it is made, 14 of memory.
 """
@@ -20,7 +21,6 @@ import sys
 from pathlib import Path
 
 import torch
-from resume import ROOT
 from sides.measure import measure as measure_small
 from sides.small import train_pipeline
 from sides.step import NAMES, SIZES
@@ -29,7 +29,6 @@ from sides.table import as_markdown
 
 from pellucid.core.files import atomic_write
 
-DATA = ROOT / "data" / "fashion-mnist"
 SMALL, STEP = "small.json", "step.json"
 
 
@@ -43,13 +42,13 @@ def main() -> None:
 def train(asked: argparse.Namespace) -> None:
     """DIR/run, whose pipeline both sides load; goes on where it was stopped."""
     length = ["--minutes", str(asked.minutes)] if asked.samples is None else ["--samples", str(asked.samples)]
-    sys.exit(train_pipeline(asked.dir, DATA, length))
+    sys.exit(train_pipeline(asked.dir, asked.data, length))
 
 
 def measure(asked: argparse.Namespace) -> None:
     """DIR/small.json; distances that are there are kept, speed is measured again."""
     folder = asked.dir / "run" / "pipeline"
-    found = measure_small(folder, DATA, asked.dir / SMALL, n=asked.n, rounds=asked.rounds, batch=asked.batch)
+    found = measure_small(folder, asked.data, asked.dir / SMALL, n=asked.n, rounds=asked.rounds, batch=asked.batch)
     print(json.dumps({"winners": found["winners"], "speed": found["speed"]}, indent=1))
 
 
@@ -74,13 +73,15 @@ def _arguments() -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True)
     place = argparse.ArgumentParser(add_help=False)
     place.add_argument("--dir", type=Path, required=True, help="where all state is kept")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument("--data", type=Path, required=True, help="the pictures")
     cores = argparse.ArgumentParser(add_help=False)
     cores.add_argument("--threads", type=int, default=None, help="of everybody; by default as many as torch takes")
-    training = commands.add_parser("train", parents=[place], help="train the small pipeline")
+    training = commands.add_parser("train", parents=[place, data], help="train the small pipeline")
     length = training.add_mutually_exclusive_group(required=True)
     length.add_argument("--minutes", type=float)
     length.add_argument("--samples", type=int)
-    measuring = commands.add_parser("measure", parents=[place, cores], help="the fewest calls, and pictures per second")
+    measuring = commands.add_parser("measure", parents=[place, data, cores], help="the fewest calls, and the speed")
     measuring.add_argument("-n", type=int, default=2000)
     measuring.add_argument("--batch", type=int, default=64, help="of the calls whose speed is measured")
     measuring.add_argument("--rounds", type=int, default=15)

@@ -172,7 +172,7 @@ def test_other_models_refuse(run: Path, tmp_path: Path) -> None:
     model = Model.load(run)
     with pytest.raises(DataError, match=r"shape \(3, 20\), expected \(2, T\)"):
         fill(model, np.zeros((3, 20)))
-    with pytest.raises(DataError, match="Nothing in the series is known"):
+    with pytest.raises(DataError, match="Nothing is known to go on from"):
         fill(model, np.full((2, 20), np.nan))
     data = written(tmp_path / "w.csv", wave(60))
     whole = train(data, tmp_path / "run", samples=16, size=8, settings=(*SMALL, "loss.given=0"))

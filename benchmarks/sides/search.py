@@ -15,7 +15,7 @@ from pellucid.modalities.arrays import ArrayFile
 from pellucid.modalities.image import Image
 from sides.ways import Draw
 
-FILE = "t10k-images-idx3-ubyte.gz"
+FILE = "train-images-idx3-ubyte.gz"
 FACTOR = 1.1
 """Of the teacher's distance: the mark."""
 GLANCE, HOPEFUL = 500, 1.15
@@ -28,7 +28,7 @@ Features = NDArray[np.float64]
 
 
 class Distance:
-    """Features of pictures in, the Fréchet distance to all pictures of `data` out."""
+    """Features of pictures in, the Fréchet distance to all training pictures in `data` out."""
 
     def __init__(self, data: Path) -> None:
         self.network, self.modality = FashionFeatures.load(), Image()

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from resume import ROOT
 
+from sides.search import FILE
+
 SIDE, CHANNELS, GROUPS = 28, (16, 32, 96), 8
 SETTINGS = (
     "training.rank=0", "training.batch=64", "training.warmup=2048", "optimiser.name=muon", "optimiser.learning_rate=0.005",
@@ -35,7 +37,7 @@ def train_pipeline(folder: Path, data: Path, length: list[str]) -> int:
     """`pellucid train` from the pipeline in `folder`/random to `folder`/run; its exit code."""
     if not (folder / "random" / "model_index.json").is_file():
         write_pipeline(folder / "random")
-    words = [str(data), "--from", str(folder / "random"), "--out", str(folder / "run"), *length, "--condition", "none"]
+    words = [str(data / FILE), "--from", str(folder / "random"), "--out", str(folder / "run"), "--condition", "none"]
     settings = [word for setting in SETTINGS for word in ("--set", setting)]
-    command = [sys.executable, "-m", "pellucid", "train", *words, *settings, "--resume"]
+    command = [sys.executable, "-m", "pellucid", "train", *words, *length, *settings, "--resume"]
     return subprocess.run(command, cwd=ROOT, check=False).returncode

@@ -1,16 +1,20 @@
-"""`pellucid continue` and `pellucid impute`: series gone on with, gaps filled."""
+"""`pellucid continue` and `pellucid impute`: series and films gone on with, gaps filled."""
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
-from pellucid.cli.sample import Grid, Label, Sampler, Steps, check_out, parts, wanted
-from pellucid.core.errors import ConfigError
+from pellucid.cli.sample import FILMS, Grid, Label, Prompt, Sampler, Steps, check_out, parts, wanted
+from pellucid.core.errors import ConfigError, nearest
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".png", ".webp", ".jpg", ".npy")
 PAST = 2  # windows before a forecast in a chart
+VERSIONS = 100  # of a series
 
 Place = Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)]
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on.",
@@ -21,16 +25,22 @@ Quantiles = Annotated[str, typer.Option(metavar="LIST", help="Besides the median
 
 def continue_(
     model: Place,
-    source: Input,
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table with the columns trained on, or a film.",
+                                           show_default=False)],
     length: Annotated[
-        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows to go on for.", show_default=False)
+        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows or frames to go on for.", show_default=False)
     ],
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart, .npy: all versions.")
-    ] = Path("forecast.csv"),
-    n: Versions = 100,
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart; a .mp4, .webp, .gif film; "
+                     ".npy: all versions.", show_default="forecast.csv or continued.webp"),
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", metavar="N", min=1, help="Versions that are drawn.", show_default="100; 1 of a film")
+    ] = None,
     quantiles: Quantiles = "0.05,0.25,0.75,0.95",
     label: Label = None,
+    prompt: Prompt = None,
     sampler: Sampler = None,
     steps: Steps = None,
     grid: Grid = None,
@@ -40,18 +50,31 @@ def continue_(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What comes next: a forecast with quantiles.
+    """What comes next: a forecast with quantiles, or a film that goes on.
 
-    Draws N versions of the next rows of each series in INPUT, and writes their
-    median and quantiles. Where some columns are known ahead, put them into INPUT,
-    leave the others empty, and use `pellucid impute`.
+    Of a table, draws N versions of the next rows of each series in INPUT, and
+    writes their median and quantiles. Where some columns are known ahead, put
+    them into INPUT, leave the others empty, and use `pellucid impute`. Of a film,
+    writes INPUT, at the model's size and rate, and L frames more.
 
     Examples:
       pellucid continue runs/power history.csv --length 48 --out forecast.csv
       pellucid continue runs/power history.csv -l 48 --out forecast.png
+      pellucid continue runs/emoji heart.webp --length 80 --out longer.mp4
     """
+    check_out(out, (*SUFFIXES, *FILMS), "--out", folder=False)
+    from pellucid.interop.load import load
+    from pellucid.modalities.video import Video
+
+    loaded = load(model, choose_device(device))
     asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
-    _run(model, source, out, length, n, quantiles, asked, seed, device, json, quiet)
+    if isinstance(loaded.modality, Video):
+        _roll(loaded, source, out or Path("continued.webp"), length, n or 1, {**asked, "prompt": prompt}, seed, json, quiet)
+    elif prompt is not None:
+        raise ConfigError(f"--prompt '{prompt}': series know labels and columns, no words")
+    else:
+        out = out or Path("forecast.csv")
+        _run(loaded, source, out, length, n or VERSIONS, quantiles, asked, seed, json, quiet)
 
 
 def impute(
@@ -82,24 +105,24 @@ def impute(
       pellucid impute runs/power gaps.csv --quantiles 0.05,0.95 --out filled.png
     """
     asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
-    _run(model, source, out, 0, n, quantiles, asked, seed, device, json, quiet)
+    check_out(out, SUFFIXES, "--out", folder=False)
+    from pellucid.interop.load import load
+
+    _run(load(model, choose_device(device)), source, out, 0, n, quantiles, asked, seed, json, quiet)
 
 
 def _run(
-    place: Path, source: Path, out: Path, length: int, n: int, quantiles: str, asked: dict[str, Any], seed: int | None,
-    device: str, json: bool, quiet: bool,
+    model: "Model", source: Path, out: Path, length: int, n: int, quantiles: str, asked: dict[str, Any],
+    seed: int | None, json: bool, quiet: bool,
 ) -> None:  # fmt: skip
-    check_out(out, SUFFIXES, "--out", folder=False)
-    if out.resolve() == source.resolve():
-        raise ConfigError(f"--out {out} is the input itself, which would be lost: give another name")
+    _check_place(out, source, SUFFIXES, "a series")
     shares = _shares(quantiles)
     from time import perf_counter
 
     from pellucid.cli.console import console, counted, counting, duration
-    from pellucid.interop.load import load
     from pellucid.model.completion import complete, save
 
-    screen, model, notes, began = console(quiet), load(place, choose_device(device)), list[str](), perf_counter()
+    screen, notes, began = console(quiet), list[str](), perf_counter()
     settings = parts(model, {"sampler": asked["sampler"], "grid": asked["grid"]}, asked["setting"] or [])
     with counting(screen, "drawing") as tell:
         found = complete(
@@ -117,6 +140,38 @@ def _run(
     }  # fmt: skip
     facts = {"series": len(found), "rows": length, "missing": missing, "n": n, "seed": seed or 0, "file": str(out)}
     result(lines, {**facts, "quantiles": shares, "notes": notes}, json, quiet)
+
+
+def _roll(
+    model: "Model", source: Path, out: Path, length: int, n: int, asked: dict[str, Any], seed: int | None, json: bool,
+    quiet: bool,
+) -> None:  # fmt: skip
+    _check_place(out, source, FILMS, "a film")
+    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.model.rolling import roll_on
+
+    settings = parts(model, {"sampler": asked["sampler"], "grid": asked["grid"]}, asked["setting"] or [])
+    with counting(console(quiet), "drawing") as tell:
+        made = roll_on(
+            model, source, length, n=n, progress=tell, label=wanted(model, asked["label"]), prompt=asked["prompt"],
+            steps=asked["steps"], seed=seed or 0, **settings,
+        )  # fmt: skip
+    made.save(out)
+    whole = made.data.shape[2]
+    lines = {
+        "done": f"{counted(length, 'frame')} after {whole - length:,}, {counted(n, 'version')}, in "
+                f"{duration(made.seconds)}, seed {made.seed}",
+        "film": str(out),
+    }  # fmt: skip
+    facts = {"frames": whole, "new": length, "n": n, "nfe": made.nfe, "seed": made.seed, "file": str(out)}
+    result(lines, facts, json, quiet)
+
+
+def _check_place(out: Path, source: Path, suffixes: tuple[str, ...], what: str) -> None:
+    if out.resolve() == source.resolve():
+        raise ConfigError(f"--out {out} is the input itself, which would be lost: give another name")
+    if out.suffix.lower() not in suffixes:
+        raise ConfigError(f"--out {out} is no format of {what}: {nearest(out.suffix.lower(), suffixes)}")
 
 
 def _shares(text: str) -> list[float]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 TABLES = (".csv", ".parquet", ".tsv")
 SOUNDS = (".wav", ".flac", ".ogg")
+FILMS = (".mp4", ".webm", ".webp", ".gif", ".png", ".jpg", ".npy")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
 JOURNEYS = (".gif", ".webp", ".png")
 
@@ -102,9 +103,10 @@ def sample(
       pellucid sample runs/fashion --guidance 2 --against weak
       pellucid sample runs/fashion -n 100 --within 10
       pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
+      pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, (*PICTURES, *TABLES, *SOUNDS), "--out", folder=True)
+    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS), "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand

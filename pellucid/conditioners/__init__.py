@@ -5,6 +5,7 @@ from pellucid.core.registry import Registry
 conditioners = Registry("conditioner", __name__, {
     "caption": "caption.Caption",
     "given": "given.Given",
+    "frames": "frames.Frames",
     "label": "label.Label",
     "pretrained": "pretrained.Pretrained",
 })

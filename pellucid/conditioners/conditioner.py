@@ -1,7 +1,7 @@
 """The contract of a conditioner: it embeds one entry of `cond` and knows the entry that asks for nothing."""
 
 from abc import ABC, abstractmethod
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,7 +20,13 @@ class Embedded(NamedTuple):
 
 
 class Conditioner(nn.Module, ABC):
-    """One entry of `cond`, embedded for a network."""
+    """One entry of `cond`, embedded for a network.
+
+    Attributes:
+        fixed: whether the entry is what is known of a sample, which guidance does not lead away from.
+    """
+
+    fixed: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, value: Tensor) -> Embedded:

@@ -1,7 +1,7 @@
 """Parts of a sample that are known, from which the rest is made: forecasting, filling gaps."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -17,6 +17,8 @@ class Given(Conditioner):
     Arguments:
         shape: (C, *space) of what is diffused.
     """
+
+    fixed: ClassVar[bool] = True
 
     def __init__(self, *, shape: Sequence[int]) -> None:
         super().__init__()

@@ -15,3 +15,9 @@ def expand(value: Tensor, like: Tensor) -> Tensor:
 def mean_per_sample(x: Tensor) -> Tensor:
     """Mean over all axes but the first: (B, ...) -> (B,)."""
     return x.flatten(1).mean(1)
+
+
+def rows_of(x: Tensor, t: Tensor) -> Tensor:
+    """The values of x (B, C, *space) that share a time in t, (B,) or broadcastable to x, as rows (times, values)."""
+    own = [axis for axis in range(1, t.ndim) if t.shape[axis] > 1]
+    return x.movedim(own, list(range(1, len(own) + 1))).flatten(0, len(own)).flatten(1)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
+from pellucid.conditioners.frames import Frames
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
@@ -51,9 +52,12 @@ class Parametric(Predicting):
 
     def clean(self, x_t: Tensor, t: Tensor, cond: Cond | None = None, **beside: Tensor) -> Tensor:
         """x0 (B, C, *space) as the network's prediction gives it; `beside` as of `predict`."""
-        t = _times(t, x_t)
+        t, known = _times(t, x_t), None
+        if cond and "given" in cond and isinstance(frames := self.conditioner("given"), Frames):
+            x_t, t, known = frames.force(cond["given"], x_t, t)
         c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), self.sigma_data)
-        return c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond, **beside)
+        x0 = c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond, **beside)
+        return x0 if known is None else torch.where(known, x_t, x0)
 
     def predict(
         self, x_t: Tensor, t: Tensor, cond: Cond | None = None, *, seen: Tensor | None = None, told: Tensor | None = None
@@ -81,7 +85,8 @@ class Parametric(Predicting):
         return output
 
     def null(self, cond: Cond) -> Cond:
-        return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
+        parts = {name: self.conditioner(name) for name in cond}
+        return {name: cond[name] if part.fixed else part.null(len(cond[name])) for name, part in parts.items()}
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """What each conditioner says; one that is not asked for is null."""

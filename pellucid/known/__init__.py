@@ -3,6 +3,7 @@
 from pellucid.core.registry import Registry
 
 recipes = Registry("data recipe", __name__, {
+    "animated_emoji": "animated_emoji.AnimatedEmoji",
     "digits": "digits.Digits",
     "electricity": "electricity.Electricity",
     "emoji": "emoji.Emoji",

@@ -1,7 +1,6 @@
 """Emoji of two styles with captions in English and Chinese, from packages of the npm registry."""
 
 import json
-import subprocess
 from pathlib import Path
 from random import Random
 from shutil import copyfile
@@ -10,9 +9,9 @@ from typing import ClassVar
 
 from PIL import Image as Pillow
 
-from pellucid.core.errors import UserError
 from pellucid.known.emoji_captions import captions, colour_of
 from pellucid.known.emoji_words import Vocabulary, plain, read_json
+from pellucid.known.npm import install
 from pellucid.known.recipe import Progress, Recipe
 
 PACKAGES = ("emoji-datasource-google@16.0.0", "emoji-datasource-twitter@16.0.0", "emojibase-data@17.0.0", "emojilib@4.0.3")
@@ -51,7 +50,7 @@ class Emoji(Recipe):
             _write(self.packages, folder, progress)
             return
         with TemporaryDirectory() as place:
-            _write(_download(Path(place)), folder, progress)
+            _write(install([*PACKAGES, *TOOLS], Path(place), "Emoji"), folder, progress)
 
 
 def _write(packages: Path, folder: Path, progress: Progress) -> None:
@@ -77,16 +76,3 @@ def _write(packages: Path, folder: Path, progress: Progress) -> None:
         copyfile(packages / package / "LICENSE", folder / "licences" / package / "LICENSE")
     lines = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
     (folder / "metadata.jsonl").write_text(lines + "\n", encoding="utf-8")
-
-
-def _download(folder: Path) -> Path:
-    """The packages, unpacked, each in a folder of its name; returns where those are."""
-    command = ["npm", "install", "--no-save", "--ignore-scripts", "--prefix", str(folder), *PACKAGES, *TOOLS]
-    try:
-        ended = subprocess.run(command, capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise UserError("Emoji come from the npm registry, and there is no npm here: install Node.js") from None
-    if ended.returncode:
-        told = [line for line in ended.stderr.splitlines() if "ERR" in line or "error" in line] or ["failed"]
-        raise UserError(f"Emoji come from the npm registry, which cannot be reached: {told[0]}")
-    return folder / "node_modules"

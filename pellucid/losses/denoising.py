@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from pellucid.core.shapes import expand, mean_per_sample
+from pellucid.core.shapes import expand, mean_per_sample, rows_of
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import combination, skip_and_out
@@ -15,7 +15,9 @@ from pellucid.losses.weighting import Weighting
 class DenoisingLoss(Loss):
     """w(t) |D(x_t, t, cond) - x0|^2, averaged over the elements of each sample, computed on the network's output.
 
-    Where values may be missing, NaN in x0 is one: it is 0, the mean, before noise, and takes no part in the average.
+    Where parts of a sample have times of their own, the error of each is weighted by its own, and those at t = 0, which are
+    known, take no part. Where values may be missing, NaN in x0 is one: it is 0, the mean, before noise, and takes no part in
+    the average.
 
     Arguments:
         denoiser: what is trained.
@@ -53,7 +55,7 @@ class DenoisingLoss(Loss):
             self.profile.fold()
 
     def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
-        """x0, eps (B, C, *space); t (B,)."""
+        """x0, eps (B, C, *space); t (B,), or broadcastable to x0."""
         denoiser, schedule = self.denoiser, self.denoiser.process.schedule
         t = torch.as_tensor(t, dtype=torch.float64)
         known = ~x0.isnan() if self.missing else None
@@ -62,19 +64,29 @@ class DenoisingLoss(Loss):
         target = a.to(x0) * x0 + b.to(x0) * eps.to(x0)
         output = denoiser.predict(denoiser.process.corrupt(x0, t, eps), t, cond)
         away = output - target if known is None else torch.where(known, output - target, 0)
-        error = mean_per_sample(away**2) if known is None else _mean(away**2, known)
+        error = rows_of(away**2, t).mean(1) if known is None else _mean(rows_of(away**2, t), rows_of(known, t))
         if self.fourier:
             spectrum = torch.fft.fftn(away, dim=tuple(range(2, away.ndim)), norm="ortho")
             error = error + self.fourier * mean_per_sample(spectrum.abs())
-        c_out = skip_and_out(denoiser.prediction, schedule, t, denoiser.sigma_data)[1]
-        weighted = self.weighting(error, c_out, schedule, t, denoiser.sigma_data)
+        levels = t.flatten()
+        noisy = levels.nonzero().squeeze(1)  # at t = 0 there is nothing to learn
+        levels, error = levels[noisy], error[noisy.to(error.device)]
+        c_out = skip_and_out(denoiser.prediction, schedule, levels, denoiser.sigma_data)[1]
+        weighted = self.weighting(error, c_out, schedule, levels, denoiser.sigma_data)
         if self.times is not None:
-            slices = self.times.slices(t, schedule)
+            slices = self.times.slices(levels, schedule)
             self.times.profile.add(slices, weighted)
             weighted = weighted / self.times.densities()[slices].to(weighted)
-        return Losses(weighted, (c_out**2).to(error) * error.detach())
+        owner = (noisy // (t.numel() // len(x0))).to(error.device)
+        return Losses(_mean_of(weighted, owner, len(x0)), _mean_of((c_out**2).to(error) * error.detach(), owner, len(x0)))
 
 
 def _mean(values: Tensor, known: Tensor) -> Tensor:
-    """Over those of each sample that are known; 0 where none is."""
-    return (values * known).flatten(1).sum(1) / known.flatten(1).sum(1).clamp(min=1)
+    """Of each row over those that are known; 0 where none is."""
+    return (values * known).sum(1) / known.sum(1).clamp(min=1)
+
+
+def _mean_of(values: Tensor, owner: Tensor, count: int) -> Tensor:
+    """Over the values that each of `count` samples owns; 0 where it owns none."""
+    each = torch.bincount(owner, minlength=count).clamp(min=1)
+    return values.new_zeros(count).index_add(0, owner, values) / each

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor
@@ -20,6 +19,7 @@ from pellucid.modalities.animation import save_journey
 from pellucid.modalities.array_pictures import read_array
 from pellucid.modalities.beside import IDX_NAME, ArrayPair, is_array
 from pellucid.modalities.canvas import Size, as_picture, on_white
+from pellucid.modalities.eight_bits import from_bytes, to_bytes
 from pellucid.modalities.metadata import write_metadata
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
@@ -83,12 +83,10 @@ class Image(Modality):
             yield from read_pictures(path, size=size, channels=channels, labels=labels, column=column)
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
-        x = stored.float() if isinstance(stored, Tensor) else torch.from_numpy(stored.astype(np.float32))
-        return x / 127.5 - 1
+        return from_bytes(stored)
 
     def encode(self, x: Tensor) -> NDArray[np.uint8]:
-        levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)  # rounds half to even
-        return np.asarray(levels.to(torch.uint8).cpu().numpy())
+        return to_bytes(x)
 
     def shows(self, shape: tuple[int, ...]) -> bool:
         return shape[0] in COLOURS

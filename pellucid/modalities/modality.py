@@ -34,6 +34,8 @@ class Modality(ABC):
         recipe: that such data is trained with unless another is named; "": the defaults.
         given: the share of training samples of which a part is shown to the model as known, so that it learns to fill in the
             rest; 0: it makes samples whole.
+        forcing: the share of training samples whose frames, along the first axis of space, have times of their own, so that
+            the model learns to go on from some of them; 0: it is one time for all.
     """
 
     sampler: ClassVar[str]
@@ -47,6 +49,7 @@ class Modality(ABC):
     column: ClassVar[Literal["caption", "label"]] = "caption"
     recipe: ClassVar[str] = ""
     given: ClassVar[float] = 0.0
+    forcing: ClassVar[float] = 0.0
 
     @classmethod
     def example(cls) -> Self:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.errors import ConfigError, DataError
-from pellucid.core.files import sha256
-from pellucid.core.items import Item, Origin, Record, Rejection
+from pellucid.core.items import Item, Record, Rejection
 from pellucid.core.optional import optional
+from pellucid.modalities.recordings import read_windows, survey
 from pellucid.sources.entry import Entry
-from pellucid.sources.find import find
 from pellucid.sources.refused import RefusedError, reason
-from pellucid.sources.source import Source
 
 SUFFIXES = (".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".w64")
 KINDS = "wav, flac, ogg, opus, mp3, aiff, au"
@@ -58,11 +57,8 @@ class Plan:
         Raises:
             DataError: there is none that can be read.
         """
-        seen, first = _Seen(), None
-        for source in find(path):
-            for entry in source.entries() if isinstance(source, Source) else [source]:
-                rejected = entry if isinstance(entry, Rejection) else seen.look(entry)
-                first = first or rejected
+        seen = _Seen()
+        common, first = survey(path, seen.look, why)
         if not seen.rates:
             raise nothing(path, first)
         if channels not in (None, 1, 2):
@@ -70,7 +66,7 @@ class Plan:
         usual = seen.rates.most_common(1)[0][0]
         rate = rate or min(usual, FASTEST)
         longest = max(GRAIN, min(LONGEST, -int(-seen.seconds * rate // GRAIN) * GRAIN))
-        plan = cls(rate=rate, channels=channels or 1, length=length or longest, common=seen.common, notes=())
+        plan = cls(rate=rate, channels=channels or 1, length=length or longest, common=common, notes=())
         return cls(**{**vars(plan), "notes": tuple(plan.told(seen))})
 
     def told(self, seen: "_Seen") -> Iterator[str]:
@@ -81,34 +77,19 @@ class Plan:
         if mixed := sum(count for channels, count in seen.channels.items() if channels > self.channels):
             yield f"{mixed:,} of more channels are mixed down" + " (data.channels=2 keeps stereo)" * (self.channels == 1)
 
-    def label(self, entry: Entry, source: Source) -> str | None:
-        """What the entry says, else the folder in the archive, else the folder in which the archive lies."""
-        inner = entry.folders[self.common] if len(entry.folders) > self.common else None
-        return entry.label or inner or source.label
-
 
 @dataclass
 class _Seen:
     rates: Counter[int] = field(default_factory=Counter)
     channels: Counter[int] = field(default_factory=Counter)
-    tops: set[str | None] = field(default_factory=set)
     seconds: float = 0.0
 
-    @property
-    def common(self) -> int:
-        return int(len(self.tops) == 1 and None not in self.tops)
-
-    def look(self, entry: Entry) -> Rejection | None:
-        """Take note of a sound, or say why not, as reading it will say again."""
-        try:
-            with open_sound(entry) as sound:
-                self.rates[sound.samplerate] += 1
-                self.channels[sound.channels] += 1
-                self.seconds = max(self.seconds, sound.frames / sound.samplerate)
-        except Exception as error:  # decoders of damaged files raise whatever they come upon
-            return Rejection(source=entry.name, reason=why(error))
-        self.tops.add(entry.folders[0] if entry.folders else None)
-        return None
+    def look(self, entry: Entry) -> None:
+        """Take note of a sound."""
+        with open_sound(entry) as sound:
+            self.rates[sound.samplerate] += 1
+            self.channels[sound.channels] += 1
+            self.seconds = max(self.seconds, sound.frames / sound.samplerate)
 
 
 def read_sounds(
@@ -120,58 +101,27 @@ def read_sounds(
         DataError: not one of them can be read.
     """
     plan = Plan.of(path, rate, channels, size)
-    notes, first = plan.notes, None
-    for source in find(path, column):
-        if isinstance(source, Rejection):
-            first = first or source
-            yield source
-            continue
-        made, found = 0, dict[str, None]()
-        for entry in source.entries():
-            for record in [entry] if isinstance(entry, Rejection) else _windows(entry, source, plan, labels, found):
-                made += isinstance(record, Item)
-                first = first or (record if isinstance(record, Rejection) else None)
-                yield record
-        if made:
-            yield from _origins(source, (*notes, *found), plan)
-            notes = ()
-    if notes:
-        raise nothing(path, first)
+    yield from read_windows(
+        path, partial(_windows, plan), column=column, labels=labels, common=plan.common, notes=plan.notes,
+        details={"rate": plan.rate}, why=why, nothing=nothing,
+    )  # fmt: skip
 
 
-def _windows(
-    entry: Entry, source: Source, plan: Plan, labels: bool, notes: dict[str, None]
-) -> Iterator[Item | Rejection]:
-    """A sound that is damaged in the middle ends there, and says so."""
-    label = plan.label(entry, source) if labels else None
+def _windows(plan: Plan, entry: Entry, label: str | None, notes: dict[str, None]) -> Iterator[Item]:
     number, rest = 0, np.zeros((plan.channels, 0), np.float32)
-    try:
-        for block in waves(entry, plan.rate, plan.channels, notes):
-            rest = np.concatenate([rest, block], 1)
-            while rest.shape[1] >= plan.length:
-                yield _item(entry, number, rest[:, : plan.length], label)
-                number, rest = number + 1, rest[:, plan.length :]
-        if rest.shape[1] and (not number or rest.shape[1] >= KEPT * plan.length):
-            short = np.pad(rest, ((0, 0), (0, plan.length - rest.shape[1])))
-            yield _item(entry, number, short, label)
-            notes |= {"shorter ones end in silence": None}
-    except Exception as error:  # decoders of damaged files raise whatever they come upon
-        yield Rejection(source=entry.name, reason=why(error))
+    for block in waves(entry, plan.rate, plan.channels, notes):
+        rest = np.concatenate([rest, block], 1)
+        while rest.shape[1] >= plan.length:
+            yield _item(entry, number, rest[:, : plan.length], label)
+            number, rest = number + 1, rest[:, plan.length :]
+    if rest.shape[1] and (not number or rest.shape[1] >= KEPT * plan.length):
+        short = np.pad(rest, ((0, 0), (0, plan.length - rest.shape[1])))
+        yield _item(entry, number, short, label)
+        notes |= {"shorter ones end in silence": None}
 
 
 def _item(entry: Entry, number: int, wave: Waves, label: str | None) -> Item:
     return Item(source=f"{entry.name}#{number + 1}", data=as_stored(wave), label=label, captions=entry.captions)
-
-
-def _origins(source: Source, notes: tuple[str, ...], plan: Plan) -> Iterator[Origin | Rejection]:
-    for path in source.files():
-        name = source.name if path == source.path else path.name
-        try:
-            size, digest = path.stat().st_size, sha256(path)
-            yield Origin(source=name, size=size, sha256=digest, notes=notes, details={"rate": plan.rate})
-        except OSError as error:  # gone since
-            yield Rejection(source=name, reason=reason(error))
-        notes = ()
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pellucid.codecs import codecs
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners import conditioners
 from pellucid.conditioners.conditioner import TOKEN_WIDTH, Conditioner
+from pellucid.conditioners.frames import Frames
 from pellucid.conditioners.given import Given
 from pellucid.conditioners.label import Label
 from pellucid.core.config import build, validated
@@ -62,7 +63,8 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
         networks, config.network, in_channels=(kind.pictures + (rank > 0) + 2 * facts.given) * channels,
         out_channels=channels, space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
     )  # fmt: skip
-    conditions: dict[str, Conditioner] = {"given": Given(shape=(channels, *space))} if facts.given else {}
+    knowing = {"given": Given} if facts.given else {"given": Frames} if facts.forced else {}
+    conditions: dict[str, Conditioner] = {name: part(shape=(channels, *space)) for name, part in knowing.items()}
     if facts.labels:
         conditions["label"] = Label(names=facts.labels, width=network.embedding_width)
     if facts.captions:

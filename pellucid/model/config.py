@@ -31,9 +31,9 @@ class Facts(BaseModel):
     """What the data decided: stored with the model, not set by the user.
 
     shape is (C, *space) of a sample; labels the class names; captions whether samples have any; given whether parts of
-    samples may be given, from which the model goes on; missing whether some values were; mean and std are over all values
-    of what is diffused: the data in the model's range, or its latents; modality what its kind of data learned
-        (`Modality.learn`).
+    samples may be given, from which the model goes on; forced whether those are whole frames, known by their times; missing
+    whether some values were; mean and std are over all values of what is diffused: the data in the model's range, or its
+    latents; modality what its kind of data learned (`Modality.learn`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,6 +42,7 @@ class Facts(BaseModel):
     labels: tuple[str, ...] = ()
     captions: bool = False
     given: bool = False
+    forced: bool = False
     missing: bool = False
     mean: float = 0.0
     std: float = 0.5

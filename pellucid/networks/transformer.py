@@ -7,15 +7,16 @@ from typing import Self
 
 from torch import Tensor, nn
 
-from pellucid.networks.attention import CrossAttention, FeedForward, SelfAttention, heads_for
+from pellucid.networks.attention import CrossAttention, FeedForward, heads_for
 from pellucid.networks.embedding import NoiseEmbedding
+from pellucid.networks.factorised import Axes
 from pellucid.networks.grid import patch_for
 from pellucid.networks.initialise import zeroed
 from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Blocks, Modulation
 from pellucid.networks.network import Network, Size
 from pellucid.networks.patches import Patches
-from pellucid.networks.settings import patch_of, setting
+from pellucid.networks.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +51,8 @@ class Transformer(Network):
         depth: blocks, each of attention and of feed-forward.
         heads: attention heads, by default of 32 features or more.
         embedding_width: width of the noise embedding and of the condition vector.
+        factorised: whether the first axis is time: then each frame attends to itself, and after that each position to
+            itself in all frames.
 
     Raises:
         ConfigError: a setting out of range, or heads that do not divide the width.
@@ -68,11 +71,14 @@ class Transformer(Network):
         depth: int | None = None,
         heads: int | None = None,
         embedding_width: int | None = None,
+        factorised: bool = False,
     ) -> None:
         super().__init__()
         self.token_width = token_width
-        dial, rank = _DIAL[size], self.rank(space)
-        self.patch = patch_for(space, dial.positions, prod(space)) if patch is None else patch_of(patch, rank)
+        dial, axes = _DIAL[size], Axes(rank=self.rank(space), factorised=factorised)
+        flat = axes.spatial(space)
+        own = patch_for(flat, dial.positions, prod(flat)) if patch is None else axes.patch(patch)
+        self.patch = axes.whole(own)
         self.patches = Patches(patch=self.patch, stride=self.patch)
         width = setting("width", width, dial.width)
         depth = setting("depth", depth, dial.depth)
@@ -81,7 +87,7 @@ class Transformer(Network):
 
         self.embedding = NoiseEmbedding(self.embedding_width)
         self.stem = Linear(in_channels * prod(self.patch), width, bias=False)
-        branches = (branch for _ in range(depth) for branch in _branches(rank, width, heads, token_width))
+        branches = (branch for _ in range(depth) for branch in _branches(axes, width, heads, token_width))
         self.blocks = Blocks(branches, width, self.embedding_width)
         self.norm = Modulation(width, self.embedding_width)
         self.head = zeroed(Linear(width, out_channels * prod(self.patch)))
@@ -100,8 +106,8 @@ class Transformer(Network):
         return network, (2, 2, 6, 5)
 
 
-def _branches(rank: int, width: int, heads: int, token_width: int) -> Iterator[nn.Module]:
-    yield SelfAttention(rank, width, heads)
+def _branches(axes: Axes, width: int, heads: int, token_width: int) -> Iterator[nn.Module]:
+    yield from axes.attention(width, heads)
     if token_width:
         yield CrossAttention(width, heads, token_width)
     yield FeedForward(width)

@@ -8,9 +8,9 @@ from typing import Any, Self
 from torch import Tensor, nn
 
 from pellucid.core.errors import ConfigError
-from pellucid.networks.attention import CrossAttention, SelfAttention, heads_for
-from pellucid.networks.convolution import Convolution, ConvolutionBranch
+from pellucid.networks.attention import CrossAttention, heads_for
 from pellucid.networks.embedding import NoiseEmbedding
+from pellucid.networks.factorised import Axes
 from pellucid.networks.grid import (
     Factors,
     cell_means,
@@ -26,7 +26,7 @@ from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Blocks, Modulation
 from pellucid.networks.network import Network, Size
 from pellucid.networks.patches import Patches
-from pellucid.networks.settings import patch_of, setting
+from pellucid.networks.settings import setting
 
 COARSEST = 64
 """Levels are added until a grid has at most this many positions."""
@@ -73,6 +73,8 @@ class UNet(Network):
         attention: whether attention stands in the middle of each pair of blocks at the coarsest level.
         heads: attention heads at the coarsest level, by default of 32 features or more.
         embedding_width: width of the noise embedding and of the condition vector.
+        factorised: whether the first axis is time: then convolutions keep within a frame, attention too, and after each of
+            them every position attends to itself in all frames.
 
     Raises:
         ConfigError: a setting out of range, or heads that do not divide the coarsest width.
@@ -92,12 +94,15 @@ class UNet(Network):
         attention: bool | None = None,
         heads: int | None = None,
         embedding_width: int | None = None,
+        factorised: bool = False,
     ) -> None:
         super().__init__()
         self.token_width = token_width
-        dial, rank = _DIAL[size], self.rank(space)
-        self.patch = patch_for(space, dial.positions, 16) if patch is None else patch_of(patch, rank)
-        strides = _strides(divide(space, self.patch), None if channels is None else len(channels))
+        dial, axes = _DIAL[size], Axes(rank=self.rank(space), factorised=factorised)
+        flat = axes.spatial(space)
+        own = patch_for(flat, dial.positions, 16) if patch is None else axes.patch(patch)
+        self.patch = axes.whole(own)
+        strides = [axes.whole(one) for one in _strides(divide(flat, own), None if channels is None else len(channels))]
         widths = _widths(dial.width, len(strides) + 1, in_channels * prod(self.patch)) if channels is None else channels
         if min(widths, default=0) < 1:
             raise ConfigError(f"channels = {channels} does not fit: expected one or more widths of at least 1, finest first")
@@ -108,13 +113,13 @@ class UNet(Network):
         self.patches = Patches(patch=self.patch, stride=multiply(self.patch, *strides))
 
         self.embedding = NoiseEmbedding(width)
-        self.stem = Convolution(rank, in_channels * prod(self.patch), widths[0])
-        coarsest = _coarsest(rank, widths[-1], blocks, attention, heads, token_width)
+        self.stem = axes.convolution(in_channels * prod(self.patch), widths[0])
+        coarsest = _coarsest(axes, widths[-1], blocks, attention, heads, token_width)
         self.levels: nn.Module = Blocks(coarsest, widths[-1], width)
         for fine, coarse, stride in zip(widths[-2::-1], widths[:0:-1], strides[::-1], strict=True):
-            self.levels = _Level(self.levels, fine, coarse, stride, blocks, width)
+            self.levels = _Level(axes, self.levels, fine, coarse, stride, blocks, width)
         self.norm = Modulation(widths[0], width)
-        self.head = zeroed(Convolution(rank, widths[0], out_channels * prod(self.patch), bias=True))
+        self.head = zeroed(axes.convolution(widths[0], out_channels * prod(self.patch), bias=True))
 
     def forward(
         self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None
@@ -132,10 +137,12 @@ class UNet(Network):
 class _Level(nn.Module):
     """Blocks at one grid, around the coarser levels `inner`: (B, *grid, fine) to the same shape."""
 
-    def __init__(self, inner: nn.Module, fine: int, coarse: int, stride: Factors, blocks: int, embedding: int) -> None:
+    def __init__(
+        self, axes: Axes, inner: nn.Module, fine: int, coarse: int, stride: Factors, blocks: int, embedding: int
+    ) -> None:
         super().__init__()
         self.stride = stride
-        branches = [[ConvolutionBranch(len(stride), fine) for _ in range(blocks)] for _ in range(2)]
+        branches = [[branch for _ in range(blocks) for branch in axes.convolutions(fine)] for _ in range(2)]
         self.down = Blocks(branches[0], fine, embedding)
         self.fold = Linear(fine * prod(stride), coarse, bias=False)
         self.inner = inner
@@ -150,15 +157,15 @@ class _Level(nn.Module):
 
 
 def _coarsest(
-    rank: int, width: int, blocks: int, attention: bool, heads: int, token_width: int
+    axes: Axes, width: int, blocks: int, attention: bool, heads: int, token_width: int
 ) -> Iterator[nn.Module]:
     for _ in range(blocks):
-        yield ConvolutionBranch(rank, width)
+        yield from axes.convolutions(width)
         if attention:
-            yield SelfAttention(rank, width, heads)
+            yield from axes.attention(width, heads)
         if token_width:
             yield CrossAttention(width, heads, token_width)
-        yield ConvolutionBranch(rank, width)
+        yield from axes.convolutions(width)
 
 
 def _strides(grid: Sequence[int], levels: int | None) -> list[Factors]:

@@ -17,12 +17,14 @@ from pellucid.processes.process import Process
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batch import Batch
 from pellucid.training.conditions import Conditions
+from pellucid.training.forcing import Forcing
 from pellucid.training.showing import Showing
 
 
 @dataclass(frozen=True)
 class NoisyBatch(Batch):
-    """A batch with t (B,) float64, and cond as the conditioners take it; eps is of the shape of x0.
+    """A batch with t (B,) float64, or one per frame and broadcastable to x0; cond is as the conditioners take it, eps of the
+    shape of x0.
 
     `noises` are those that the loss needs besides.
     """
@@ -37,7 +39,7 @@ class NoisyBatch(Batch):
         return self.x0, self.t, self.eps, self.cond, *more
 
     def name(self, index: int) -> str:
-        return f"{super().name(index)} at t = {float(self.t[index]):.4g}"
+        return f"{super().name(index)} at t = {float(self.t[index].max()):.4g}"
 
     def part(self, which: slice) -> Self:
         cond, noises = ({name: value[which] for name, value in some.items()} for some in (self.cond, self.noises))
@@ -52,7 +54,7 @@ class Batches:
     nor the number of machines changes what a sample is trained with.
 
     `latents` are the same samples encoded before; without them each batch is encoded as it comes. `noises` are the names and
-    shapes of what the loss needs besides.
+    shapes of what the loss needs besides. `forcing` gives frames times of their own.
     """
 
     pack: Pack
@@ -67,19 +69,24 @@ class Batches:
     augmentation: Augmentation = field(default_factory=Augmentation)
     latents: Pack | None = None
     noises: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    forcing: Forcing | None = None
 
     def __call__(self, start: int, n: int) -> NoisyBatch:
         shown = Showing.at(self.pack, self.seed, start, n)
         x0 = self._clean(shown)
-        t = self.process.snap(self.times.draw(self.seed, shown.positions, self.process.schedule))
+        drawn, times = self.times.draw(self.seed, shown.positions, self.process.schedule), []
         eps, conds, noises, labels = [], [], [], self.pack.labels[shown.ids]
         for epoch, here, draws in shown.passes:
-            eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], t[torch.from_numpy(here)]))
+            t = drawn[torch.from_numpy(here)]
+            if self.forcing is not None:
+                t = self.forcing(t, self.times, self.process.schedule, draws, epoch, x0.shape[1:])
+            times.append(self.process.snap(t))
+            eps.append(self.process.noise(draws, "noise", epoch, x0.shape[1:], times[-1]))
             conds.append(self.conditions(self.pack, shown.ids[here], labels[here], x0[torch.from_numpy(here)], draws, epoch))
             noises.append({name: draws.normal(f"{name} noise", epoch, shape) for name, shape in self.noises.items()})
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
         more = {name: torch.cat([part[name] for part in noises]).to(x0) for name in self.noises}
-        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, t, cond, more)
+        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, torch.cat(times), cond, more)
 
     def encoded(self, ids: NDArray[np.int64]) -> Tensor:
         """What is diffused of samples as they are stored, (B, C, *space)."""

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.given import Given
 from pellucid.conditioners.reader import Reader
 from pellucid.core.random import Draws
 from pellucid.data.pack import Pack
@@ -41,7 +42,7 @@ class Conditions:
             dropped = none | (draws.uniform(f"drop {name}", epoch, ()) < self.drop) if len(dropping) > 1 else none
             each = dropped.reshape(-1, *[1] * (value.ndim - 1))
             cond[name] = torch.where(each, self.conditioners[name].null(len(ids)), value)
-        if GIVEN in self.conditioners:
+        if isinstance(self.conditioners.get(GIVEN), Given):
             cond[GIVEN] = torch.where(self.revealing(draws, epoch, x0.shape[1:]).to(x0.device), x0, torch.nan)
         return cond
 

@@ -61,7 +61,8 @@ class LossConfig(BaseModel):
     Variational and adversarial denoisers have noise levels of their own, equally often. `critic`: of a consistency denoiser,
     weight of a critic that judges it as well; `intervals`: in which it follows its teacher through each segment. `fourier`:
     of a regression, factor of the error between spectra. `given`: the share of samples of which parts are shown as known, so
-    that the model learns to go on from them; None: as suits the kind of data.
+    that the model learns to go on from them; `forcing`: the share whose frames have times of their own; None: as suits the
+    kind of data.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,6 +76,7 @@ class LossConfig(BaseModel):
     intervals: int = Field(4, ge=1, le=1000)
     fourier: float = Field(0.0, ge=0)
     given: float | None = Field(None, ge=0, le=1)
+    forcing: float | None = Field(None, ge=0, le=1)
 
 
 class AutoencodingConfig(BaseModel):

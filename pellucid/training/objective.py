@@ -43,6 +43,8 @@ def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | Non
     if model.codec.learned and (model.facts.missing or model.facts.given):
         raise UnsupportedError("An autoencoder knows whole samples only: leave --latent out, or set loss.given=0 where no "
                                "values are missing")  # fmt: skip
+    if model.facts.forced:
+        _refuse_forcing(config, model)
     match denoiser:
         case Variational():
             loss = VariationalLoss(denoiser=denoiser, kl=config.loss.kl)
@@ -65,6 +67,22 @@ def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | Non
         if part is not denoiser and any(parameter.requires_grad for parameter in part.parameters()):
             initialise(part, Key(config.seed, f"init {name}"))
     return loss
+
+
+def _refuse_forcing(config: RunConfig, model: Model) -> None:
+    """Where frames have times of their own and something cannot do with it."""
+    reasons = {
+        f"samples have {len(model.facts.shape) - 1} axis, not several along the first of which frames lie":
+            len(model.facts.shape) < 3,
+        f"denoiser.name = {config.denoiser.get('name')}: expected regression": not isinstance(model.denoiser, Regression),
+        f"codec.name = {config.codec.get('name')}: expected identity": config.codec.get("name") != "identity",
+        "loss.fourier compares whole samples: set it to 0": config.loss.fourier > 0,
+        "loss.given shows parts in another way: set it to 0": model.facts.given,
+    }  # fmt: skip
+    for reason, holds in reasons.items():
+        if holds:
+            raise UnsupportedError(f"loss.forcing = {config.loss.forcing or 'auto'} gives frames times of their own, and "
+                                   f"{reason}")  # fmt: skip
 
 
 def _consistency(config: RunConfig, model: Model, denoiser: Consistency, start: Model | None) -> Loss:

@@ -19,6 +19,7 @@ from pellucid.modalities.modality import Modality
 from pellucid.model.config import Facts, Section
 from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig
+from pellucid.training.forcing import forced_share
 
 STATISTICS = 2048
 """Samples, spread over the data, from which mean and standard deviation are taken."""
@@ -84,8 +85,8 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
     labels = pack.label_names if with_labels else ()
     share = modality.given if config.loss.given is None else config.loss.given
     facts = Facts(
-        shape=pack.shape, labels=labels, captions=with_captions, given=share > 0, missing=bool(pack.missing), mean=mean,
-        std=std, modality=learned,
+        shape=pack.shape, labels=labels, captions=with_captions, given=share > 0, forced=forced_share(config, modality) > 0,
+        missing=bool(pack.missing), mean=mean, std=std, modality=learned,
     )  # fmt: skip
     return Prepared(pack, modality, facts, kind)
 
@@ -149,7 +150,7 @@ def _fitting(pack: Pack, config: RunConfig) -> Pack:
             f"The pack '{pack.folder}' does not hold captions of column '{column}': train from the source files, or leave "
             "condition out"
         )
-    fits = pack.shape[1:] == size if isinstance(size, tuple) else size in (None, max(pack.shape[1:]))
+    fits = pack.shape[-len(size) :] == size if isinstance(size, tuple) else size in (None, max(pack.shape[-2:]))
     if not fits or (channels is not None and pack.shape[0] != channels):
         raise ConfigError(
             f"The pack '{pack.folder}' holds samples of shape {pack.shape}, which data.size = {size} and data.channels = "

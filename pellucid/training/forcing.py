@@ -1,0 +1,50 @@
+"""Times of frames: some known, some each as noisy as it happens, or all alike."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from pellucid.core.random import Draws
+from pellucid.losses.time import Times
+from pellucid.modalities.modality import Modality
+from pellucid.schedules.schedule import Schedule
+from pellucid.training.config import RunConfig
+from pellucid.training.revealing import Revealing
+
+KNOWN = Revealing(1.0)
+
+
+@dataclass(frozen=True)
+class Forcing:
+    """A time per frame, (B, 1, T, 1, ...), so that one model makes whole clips, goes on from given frames and rolls on.
+
+    Chen et al. 2024 (Diffusion Forcing), algorithm 1, for half of the share: each frame has a time of its own. In the other
+    half some frames are known, t = 0: a beginning, all but a stretch, or each by itself (see `Revealing`). In the rest of
+    the samples all frames have the same time, as when a whole clip is drawn.
+
+    Arguments:
+        share: of samples whose frames differ in time.
+    """
+
+    share: float
+
+    def __call__(
+        self, t: Tensor, times: Times, schedule: Schedule, draws: Draws, epoch: int, shape: Sequence[int]
+    ) -> Tensor:
+        """For times (B,) of samples of the shape (C, T, *space)."""
+        frames = shape[1]
+        choice = draws.uniform("forcing", epoch, ())[:, None] / self.share
+        own = times.quantile(draws.uniform("frame times", epoch, (frames,)).flatten(), schedule).reshape(-1, frames)
+        known = KNOWN(draws, epoch, (1, frames))[:, 0]
+        each = torch.where(choice < 0.5, torch.where(known, 0.0, t[:, None]), torch.where(choice < 1, own, t[:, None]))
+        return each.reshape(len(t), 1, frames, *[1] * (len(shape) - 2))
+
+
+def forced_share(config: RunConfig, modality: Modality) -> float:
+    """Of the samples whose frames have times of their own: as set, or as suits data that a regression diffuses as it is."""
+    if config.loss.forcing is not None:
+        return config.loss.forcing
+    plain = config.denoiser.get("name") == "regression" and config.codec.get("name") == "identity"
+    return modality.forcing if plain else 0.0
