@@ -140,8 +140,8 @@ def _lines(
           for after, moved, known in later), "",
         "| frames of a window | new frames | seconds, each round | seconds a frame |", "|---|---|---|---|",
         *(_row(*one) for one in zip(costs, (length, length // 2, length - 1), costs.values(), strict=True)), "",
-        f"- command: `python benchmarks/films.py RUN -n {asked.n}`; the run: `pellucid data fetch animated_emoji`, then "
-        f"`pellucid train animated_emoji --out RUN --set modality.stride=4` for {model.card['samples_seen']:,} samples, "
+        f"- command: `python benchmarks/films.py RUN -n {asked.n}`; the run: `pellucid data fetch animated-emoji`, then "
+        f"`pellucid train animated-emoji --out RUN --set modality.stride=4` for {model.card['samples_seen']:,} samples, "
         f"{model.card['minutes']:.0f} minutes",
         f"- sampling: {found.settings}",
         f"- date: {datetime.now(UTC):%Y-%m-%d}", *machine(),
