@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.core.errors import UnsupportedError
+from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.posterior import Mean
 from pellucid.denoisers.preconditioning import noise_level
+from pellucid.networks.mlp import MLP
 from pellucid.networks.network import Network
 from pellucid.processes.process import Process
 
@@ -25,6 +26,8 @@ SURE = 1e-5
 """Standard deviation of what is given, in units of that of each value."""
 CLEAREST = 1e5
 """alpha / sigma at most."""
+WIDTH, DEPTH = 128, 3
+"""Of the network that knows the leading directions."""
 STEPS, LOWEST = 30, 0.5
 """Of sampling; the last noise level but 0, in units of the smallest standard deviation of a direction."""
 
@@ -45,8 +48,12 @@ class Wiener(Parametric):
     The network sees (α² Σ + σ²)^(-1/2) (x_t - α μ) and, where parts may be given, Σ^(-1/2) (m - μ) and where they are. All
     roots are symmetric, so that what is near in the data is near in what the network sees.
 
+    Of the directions with most variance, which are what a sample is about as a whole, a second network knows the coordinates
+    themselves, as numbers; to the first they are spread over all positions.
+
     Arguments:
         shape: (C, *space), of at most 1,024 values.
+        leading: how many those are; 0: no second network.
         process, network, conditioners: see `Parametric`.
         sigma_data: without a meaning here; accepted as every denoiser takes it.
 
@@ -63,13 +70,21 @@ class Wiener(Parametric):
 
     def __init__(
         self, *, shape: Sequence[int], process: Process, network: Network,
-        conditioners: Mapping[str, Conditioner] | None = None, sigma_data: float = 1.0,
+        conditioners: Mapping[str, Conditioner] | None = None, sigma_data: float = 1.0, leading: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(process=process, network=network, conditioners=conditioners, sigma_data=sigma_data)
         self.shape, size = tuple(shape), prod(shape)
         if size > LARGEST:
             raise UnsupportedError(f"wiener keeps the covariance of samples of at most {LARGEST:,} values, and these have "
                                    f"{size:,}: set denoiser.name to regression, or take a smaller --size")  # fmt: skip
+        if not 0 <= leading <= size:
+            raise ConfigError(f"denoiser.leading = {leading}: expected 0 to {size:,}, the values of a sample")
+        self.leading = leading
+        known = 2 if "given" in self.conditioners else 1
+        self.main = MLP(
+            in_channels=known * leading, out_channels=leading, space=(), width=WIDTH, depth=DEPTH,
+            embedding_width=network.embedding_width,
+        ) if leading else None  # fmt: skip
         self.register_buffer("centre", torch.zeros(size))
         self.register_buffer("basis", torch.eye(size))
         self.register_buffer("variances", torch.ones(size))
@@ -126,12 +141,15 @@ class Wiener(Parametric):
         embedded = self.embedded(cond, len(x_t))
         vectors = [one.vector for one in embedded.values() if one.vector is not None]
         tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
-        level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t))
-        output: Tensor = self.network(
-            seen, level.to(x_t), sum(vectors[1:], vectors[0]) if vectors else None,
-            torch.cat(tokens, dim=1) if tokens else None,
-        )  # fmt: skip
-        return output
+        level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t)).to(x_t)
+        vector = sum(vectors[1:], vectors[0]) if vectors else None
+        output: Tensor = self.network(seen, level, vector, torch.cat(tokens, dim=1) if tokens else None)
+        if self.main is None:
+            return output
+        basis = self.basis[:, -self.leading :].to(seen)
+        parts = seen.split(x_t.shape[1], dim=1)[: 2 if "given" in self.conditioners else 1]
+        main = self.main(torch.cat([part.flatten(1) @ basis for part in parts], dim=1), level, vector)
+        return output + (main @ basis.T).reshape(x_t.shape)
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """Of all conditions but what is given, which the network sees through m."""
