@@ -53,7 +53,7 @@ class Video(Modality):
     storage: ClassVar[str] = "uint8"
     axes: ClassVar[str] = "channels x frames x height x width"
     suffixes: ClassVar[tuple[str, ...]] = (*MOVING, ".png", ".jpg", ".npy")
-    heard: ClassVar[str] = ".webp"
+    played: ClassVar[str] = ".webp"
     recipe: ClassVar[str] = "video"
     forcing: ClassVar[float] = 0.6
 
