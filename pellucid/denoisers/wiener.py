@@ -53,7 +53,7 @@ class Wiener(Parametric):
 
     Arguments:
         shape: (C, *space), of at most 1,024 values.
-        leading: how many those are; 0: no second network.
+        leading: how many those are, at most; 0: no second network.
         process, network, conditioners: see `Parametric`.
         sigma_data: without a meaning here; accepted as every denoiser takes it.
 
@@ -77,9 +77,9 @@ class Wiener(Parametric):
         if size > LARGEST:
             raise UnsupportedError(f"wiener keeps the covariance of samples of at most {LARGEST:,} values, and these have "
                                    f"{size:,}: set denoiser.name to regression, or take a smaller --size")  # fmt: skip
-        if not 0 <= leading <= size:
-            raise ConfigError(f"denoiser.leading = {leading}: expected 0 to {size:,}, the values of a sample")
-        self.leading = leading
+        if leading < 0:
+            raise ConfigError(f"denoiser.leading = {leading}: expected 0 or more directions")
+        self.leading = leading = min(leading, size)
         known = 2 if "given" in self.conditioners else 1
         self.main = MLP(
             in_channels=known * leading, out_channels=leading, space=(), width=WIDTH, depth=DEPTH,
@@ -138,18 +138,44 @@ class Wiener(Parametric):
 
     def answer(self, x_t: Tensor, t: Tensor, cond: Cond | None, seen: Tensor) -> Tensor:
         """F, of the shape of x_t, by what the network sees."""
-        embedded = self.embedded(cond, len(x_t))
-        vectors = [one.vector for one in embedded.values() if one.vector is not None]
-        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
+        vector, tokens = self.told(cond, len(x_t))
         level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t)).to(x_t)
-        vector = sum(vectors[1:], vectors[0]) if vectors else None
-        output: Tensor = self.network(seen, level, vector, torch.cat(tokens, dim=1) if tokens else None)
+        output: Tensor = self.network(seen, level, vector, tokens)
         if self.main is None:
             return output
         basis = self.basis[:, -self.leading :].to(seen)
         parts = seen.split(x_t.shape[1], dim=1)[: 2 if "given" in self.conditioners else 1]
         main = self.main(torch.cat([part.flatten(1) @ basis for part in parts], dim=1), level, vector)
         return output + (main @ basis.T).reshape(x_t.shape)
+
+    def led(self, x0: Tensor, ratio: Tensor, eps: Tensor, cond: Cond | None = None) -> tuple[Tensor, Tensor]:
+        """The second network's answer and its target, (B, R, leading) each, of leading coordinates alone, noisy R times.
+
+        Arguments:
+            ratio: sigma / alpha, (B, R).
+            eps: (B, R, leading).
+        """
+        assert self.main is not None
+        basis, variances = self.basis[:, -self.leading :].to(x0), self.variances[-self.leading :].to(x0)
+        ratio = ratio[..., None].to(x0)
+        clean = ((x0.flatten(1) - self.centre.to(x0)) @ basis)[:, None]
+        noisy, clear = clean + ratio * eps.to(x0), variances + ratio**2
+        found = variances / clear * noisy
+        seen = [noisy / clear.sqrt(), *([found / variances.clamp(min=1e-30).sqrt()] if "given" in self.conditioners else [])]
+        vector, _ = self.told(cond, len(x0))
+        answer = self.main(
+            torch.cat(seen, dim=-1).flatten(0, 1), ratio.flatten().log() / 4,
+            None if vector is None else vector.repeat_interleave(ratio.shape[1], 0),
+        )  # fmt: skip
+        target = (clean - found) / (variances * ratio**2 / clear).clamp(min=1e-30).sqrt()
+        return answer.reshape(noisy.shape), torch.where(variances > 0, target, 0)
+
+    def told(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
+        """The vector and the tokens of all conditions."""
+        embedded = self.embedded(cond, count)
+        vectors = [one.vector for one in embedded.values() if one.vector is not None]
+        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
+        return sum(vectors[1:], vectors[0]) if vectors else None, torch.cat(tokens, dim=1) if tokens else None
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """Of all conditions but what is given, which the network sees through m."""
