@@ -200,6 +200,7 @@ def test_a_second_network_knows_the_leading_directions(given: bool) -> None:
 
 def test_a_shape_of_the_whole_is_learned() -> None:
     """A circle in the plane of the two leading directions of twelve; a normal distribution has its middle full."""
+    torch.set_num_threads(1)  # such small numbers lose more to waiting threads than they gain
     angle = 2 * math.pi * Key(0, "angle").uniform([0], (2000, 1))[0]
     plane = torch.linalg.qr(normal(12, 12, purpose="plane"))[0]
     x0 = (torch.cat([4 * angle.cos(), 4 * angle.sin(), 0.1 * normal(2000, 10, purpose="rest")], 1) @ plane.T)[:, None]

@@ -144,8 +144,8 @@ class Wiener(Parametric):
         if self.main is None:
             return output
         basis = self.basis[:, -self.leading :].to(seen)
-        parts = seen.split(x_t.shape[1], dim=1)[: 2 if "given" in self.conditioners else 1]
-        main = self.main(torch.cat([part.flatten(1) @ basis for part in parts], dim=1), level, vector)
+        parts = seen.chunk(3, dim=1)[:2] if "given" in self.conditioners else [seen]
+        main: Tensor = self.main(torch.cat([part.flatten(1) @ basis for part in parts], dim=1), level, vector)
         return output + (main @ basis.T).reshape(x_t.shape)
 
     def led(self, x0: Tensor, ratio: Tensor, eps: Tensor, cond: Cond | None = None) -> tuple[Tensor, Tensor]:
