@@ -1,5 +1,7 @@
 """Films: every way in, what is refused and in which words, and every way out, read back."""
 
+import struct
+import zipfile
 from fractions import Fraction
 from pathlib import Path
 
@@ -126,6 +128,7 @@ def test_captions_and_archives(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("names", "kind"), [
+    (["a.mp4", "b.jpg", "c.jpg"], "image"),
     (["a.mp4"], "video"), (["a.webp"], "video"), (["a.jpg"], "image"), (["a.webp", "b.jpg", "c.jpg"], "image"),
 ])  # fmt: skip
 def test_what_a_folder_holds(tmp_path: Path, names: list[str], kind: str) -> None:
@@ -136,6 +139,59 @@ def test_what_a_folder_holds(tmp_path: Path, names: list[str], kind: str) -> Non
             shades(1)[0]
         ).save(tmp_path / name)
     assert kind_of(apply_settings(RunConfig(), [f"data.path={str(tmp_path)!r}"]))["name"] == kind
+
+
+@pytest.mark.parametrize(("milliseconds", "rate"), [
+    ([400] + [100] * 31, "10"), ([2000] + [50] * 31, "10"), ([83, 83, 84] * 10, "12"), ([16] * 64, "12.5"),
+])  # fmt: skip
+def test_the_usual_rate_of_an_animation(tmp_path: Path, milliseconds: list[int], rate: str) -> None:
+    """Of most of its frames, not of one that is held; then whole parts of it up to 15 a second."""
+    first, *rest = (Pillow.fromarray(frame) for frame in shades(len(milliseconds)))
+    first.save(tmp_path / "a.webp", save_all=True, append_images=rest, duration=milliseconds, lossless=True)
+    assert f"at {rate} a second" in read(tmp_path)[2]
+
+
+def test_films_that_were_turned_and_wide_pixels(tmp_path: Path) -> None:
+    """As they are meant to be seen: a quarter turn in the header, pixels twice as wide as high."""
+    frames = np.zeros((16, 24, 48, 3), np.uint8)
+    frames[:, :, :8] = 255  # white at the left
+    whole = bytearray(encode(tmp_path / "turned.mp4", frames).read_bytes())
+    matrix = whole.find(b"tkhd") + 4 + 4 + 20 + 16
+    struct.pack_into(">9I", whole, matrix, 0, 1 << 16, 0, 0xFFFF0000, 0, 0, 24 << 16, 0, 1 << 30)
+    (tmp_path / "turned.mp4").write_bytes(whole)
+    (item,), _, notes = read(tmp_path / "turned.mp4", size=48)
+    assert "24 x 48" in notes
+    assert item.data.shape == (3, 16, 48, 24)
+    assert item.data[:, :, :6].min() > 200 > 100 > item.data[:, :, 12:].max()  # and now on top
+    with av.open(str(tmp_path / "wide.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=FAST)
+        stream.width, stream.height, stream.pix_fmt = 24, 24, "yuv420p"
+        stream.codec_context.sample_aspect_ratio = Fraction(2, 1)
+        for frame in shades(16, 24):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
+        container.mux(stream.encode(None))
+    assert read(tmp_path / "wide.mp4", size=48)[0][0].data.shape == (3, 16, 24, 48)
+
+
+def test_a_long_hold_is_cut_short(tmp_path: Path) -> None:
+    """A frame that lasts ten minutes is no film of six thousand."""
+    animate(tmp_path / "a.webp", shades(16))
+    first, *rest = (Pillow.fromarray(frame) for frame in shades(16))
+    held = [100] * 15 + [600_000]
+    first.save(tmp_path / "a.webp", save_all=True, append_images=rest, duration=held, lossless=True)
+    items, _, notes = read(tmp_path)
+    assert len(items) <= 8
+    assert "frames that are shown for more than 10 s are shown for 10 s" in notes
+
+
+def test_archives_of_films(tmp_path: Path) -> None:
+    """They are recognised by what is in them, and read in place."""
+    encode(tmp_path / "a.mp4", shades(16, 32))
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        archive.write(tmp_path / "a.mp4", "up/a.mp4")
+        archive.write(animate(tmp_path / "b.webp", shades(16, 32)), "down/b.webp")
+    assert kind_of(apply_settings(RunConfig(), [f"data.path={str(tmp_path / 'films.zip')!r}"]))["name"] == "video"
+    assert sorted(str(item.label) for item in read(tmp_path / "films.zip")[0]) == ["down", "up"]
 
 
 # ---------------------------------------------------------------------------------------------------------- bad input
@@ -165,6 +221,28 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     assert "whatever its name says" in reasons["text.webm"]
     assert "does not end like a film's" in reasons["notes.pdf"]
     assert reasons.keys() >= {"cut.mp4", "torn.webp"}
+
+
+def test_films_cut_short_are_named(tmp_path: Path) -> None:
+    """What there is of them is read, that it is not all is said."""
+    frames = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
+    whole = encode(tmp_path / "a.webm", frames, codec="libvpx-vp9")
+    data = whole.read_bytes()
+    whole.write_bytes(data[: 2 * len(data) // 3])
+    items, (rejected,), _ = read(tmp_path)
+    assert 1 <= len(items) < 4
+    assert "damaged: it ends after" in rejected.reason
+
+
+def test_frames_that_last_for_ever(tmp_path: Path) -> None:
+    frames = [Pillow.fromarray(frame) for frame in shades(4)]
+    frames[0].save(tmp_path / "a.webp", save_all=True, append_images=frames[1:], duration=250_000, lossless=True)
+    with pytest.raises(DataError, match="a picture every 250 s: expected at least one in 20 s"):
+        read(tmp_path)
+    with pytest.raises(ConfigError, match=r"0\.05 to 1,000 frames per second"):
+        Video(rate=1e-6)
+    with pytest.raises(UserError, match="a GIF shows 50 at most"):
+        Video(rate=60.0).write(torch.zeros(1, 3, 4, 8, 8), tmp_path / "a.gif")
 
 
 def test_nothing_to_see_is_one_message(tmp_path: Path) -> None:

@@ -68,6 +68,15 @@ def test_the_model_file_keeps_everything(home: Path) -> None:
         assert film.n_frames == FRAMES  # type: ignore[attr-defined]
 
 
+def test_a_rate_that_is_asked_for(home: Path, tmp_path: Path) -> None:
+    """What is set stands above what the data would decide, and the model keeps it."""
+    train(home / "bars", tmp_path / "run", samples=8, settings=(*SMALL, "modality.rate=5"))
+    model = Model.load(tmp_path / "run")
+    assert isinstance(model.modality, Video)
+    assert model.modality.rate == 5.0
+    assert model.sample(1, steps=2).data.shape == (1, 3, FRAMES, SIDE, SIDE)
+
+
 def test_samples_are_films(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, _ = call(f"sample {home / 'run'} -n 3 --label up --prompt bar --steps 3 --out {tmp_path / 'made'} -q", capsys)
     assert code == 0, out
@@ -96,6 +105,7 @@ def test_a_film_goes_on(home: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     code, out, err = call(f"continue {home / 'run'} {film} -l 4 --steps 2 --out {tmp_path / 'on.mp4'}", capsys)
     assert code == 0, err
     assert "4 frames after 12" in out
+    assert "8 x 8 at 10 a second is seen as 12 frames of 8 x 8 at 10" in out
     assert (tmp_path / "on.mp4").is_file()
 
 
@@ -144,6 +154,7 @@ def test_films_are_measured(home: Path) -> None:
     ("-l 3 --out {0}/on.mid", "no such format as '.mid'"),
     ("-l 3 --out {0}/a.webp", "is the input itself"),
     ("-l 99999999 --out {0}/b.mp4", "do not fit: ask for fewer"),
+    ("-l 3 --quantiles 0.5 --out {0}/b.mp4", "a film has none"),
     ("-l 3 --label sideways --out {0}/b.mp4", "Unknown label 'sideways'"),
 ])  # fmt: skip
 def test_refusals(home: Path, tmp_path: Path, words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:

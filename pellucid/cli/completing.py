@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".tsv", ".parquet", ".png", ".webp", ".jpg", ".npy")
 PAST = 2  # windows before a forecast in a chart
-VERSIONS = 100  # of a series
+VERSIONS, QUANTILES = 100, "0.05,0.25,0.75,0.95"  # of a series
 
 Place = Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)]
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on.",
@@ -38,7 +38,10 @@ def continue_(
     n: Annotated[
         int | None, typer.Option("-n", metavar="N", min=1, help="Versions that are drawn.", show_default="100; 1 of a film")
     ] = None,
-    quantiles: Quantiles = "0.05,0.25,0.75,0.95",
+    quantiles: Annotated[
+        str | None, typer.Option(metavar="LIST", help="Besides the median, of a table; 'none' for the median alone.",
+                                 show_default=QUANTILES),
+    ] = None,
     label: Label = None,
     prompt: Prompt = None,
     sampler: Sampler = None,
@@ -69,12 +72,14 @@ def continue_(
     loaded = load(model, choose_device(device))
     asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
     if isinstance(loaded.modality, Video):
+        if quantiles is not None:
+            raise ConfigError(f"--quantiles {quantiles}: a film has none, leave it out")
         _roll(loaded, source, out or Path("continued.webp"), length, n or 1, {**asked, "prompt": prompt}, seed, json, quiet)
     elif prompt is not None:
         raise ConfigError(f"--prompt '{prompt}': series know labels and columns, no words")
     else:
         out = out or Path("forecast.csv")
-        _run(loaded, source, out, length, n or VERSIONS, quantiles, asked, seed, json, quiet)
+        _run(loaded, source, out, length, n or VERSIONS, quantiles or QUANTILES, asked, seed, json, quiet)
 
 
 def impute(
@@ -151,19 +156,21 @@ def _roll(
     from pellucid.model.rolling import roll_on
 
     settings = parts(model, {"sampler": asked["sampler"], "grid": asked["grid"]}, asked["setting"] or [])
+    notes = list[str]()
     with counting(console(quiet), "drawing") as tell:
         made = roll_on(
-            model, source, length, n=n, progress=tell, label=wanted(model, asked["label"]), prompt=asked["prompt"],
-            steps=asked["steps"], seed=seed or 0, **settings,
+            model, source, length, n=n, progress=tell, tell=notes.append, label=wanted(model, asked["label"]),
+            prompt=asked["prompt"], steps=asked["steps"], seed=seed or 0, **settings,
         )  # fmt: skip
     made.save(out)
     whole = made.data.shape[2]
     lines = {
+        "reading": "; ".join(notes),
         "done": f"{counted(length, 'frame')} after {whole - length:,}, {counted(n, 'version')}, in "
                 f"{duration(made.seconds)}, seed {made.seed}",
         "film": str(out),
     }  # fmt: skip
-    facts = {"frames": whole, "new": length, "n": n, "nfe": made.nfe, "seed": made.seed, "file": str(out)}
+    facts = {"frames": whole, "new": length, "n": n, "nfe": made.nfe, "seed": made.seed, "notes": notes, "file": str(out)}
     result(lines, facts, json, quiet)
 
 

@@ -78,7 +78,7 @@ def show(
             "training": _training(pack.label_names, values["unlabelled"], bool(pack.captioned)),
         }  # fmt: skip
         if out.suffix.lower() == ".html":
-            shown = {key: value for key, value in values.items() if key not in ("found", "training")} | _found(found)
+            shown = {key: value for key, value in values.items() if key not in ("found", "training")} | _found(values)
             sentence = f"Training {values['training']}."
             write_data_page(source.resolve().name, sentence, shown, pack, prepared.modality, out)
             drawn = True
@@ -188,7 +188,7 @@ def _lines(values: dict[str, Any]) -> dict[str, str]:
     from pellucid.cli.console import counted
 
     labels, unlabelled = values["labels"], values["unlabelled"]
-    lines = {"samples": f"{values['samples']:,} of {_shape(values)}", **_found(values["found"])}
+    lines = {"samples": f"{values['samples']:,} of {_shape(values)}", **_found(values)}
     if values["notes"]:
         lines["reading"] = "; ".join(
             note if count == 1 else f"{note} ({count:,} files)" for note, count in values["notes"].items()
@@ -209,9 +209,10 @@ def _lines(values: dict[str, Any]) -> dict[str, str]:
     return lines | {"training": values["training"]}
 
 
-def _found(found: dict[str, Any]) -> dict[str, str]:
-    """Sizes and ratios of the pictures in files, if there are any."""
-    if not found["pictures"]:
+def _found(values: dict[str, Any]) -> dict[str, str]:
+    """Sizes and ratios of the pictures in files, if there are any and they are what is read."""
+    found = values["found"]
+    if not found["pictures"] or len(values["shape"]) != 3:
         return {}
     sizes = " to ".join(dict.fromkeys(" x ".join(map(str, found[key])) for key in ("least", "most")))
     ways = ", ".join(f"{found[way]:,} {way}" for way in ("portrait", "square", "landscape") if found[way])

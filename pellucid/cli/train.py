@@ -18,7 +18,7 @@ FILES = (
 
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help="Pictures, sounds or CSV in a folder, zip, tar; Parquet; hub:NAME; .npy; a pack.")
+        Path | None, typer.Argument(help="Pictures, films, sounds, CSV in a folder, zip, tar; Parquet; hub:NAME; .npy.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     start: Annotated[

@@ -60,7 +60,7 @@ def nearest(name: str, known: Iterable[str]) -> str:
     >>> nearest("Cosin", ["linear", "cosine"])
     "did you mean 'cosine'? Known: cosine, linear"
     """
-    names = sorted(known)
+    names = sorted(set(known))
     if not names:
         return "there are none"
     lower = {candidate.lower(): candidate for candidate in names}

@@ -25,6 +25,8 @@ third, and so on.
 """
 SIDE = 32
 """The longer side of pictures, where they are larger and nobody asked for another."""
+LONGEST = 10
+"""Seconds for which a frame is shown at most."""
 KEPT = 0.5
 """Share of a window from which the rest of a longer film is one, and a shorter film, whose last frame is held."""
 
@@ -104,13 +106,15 @@ def read_films(
     )  # fmt: skip
 
 
-def frames(entry: Entry, canvas: Canvas, rate: float) -> Iterator[Frame]:
+def frames(entry: Entry, canvas: Canvas, rate: float, notes: dict[str, None]) -> Iterator[Frame]:
     """Frames (C, H, W), `rate` of them a second: of each moment the one that is shown then, the first at the beginning."""
     with open_film(entry) as film:
         began, shown = Fraction(0), 0
         step = 1 / Fraction(rate).limit_denominator(10_000)
         for length, picture in film.frames():
-            ends, data = began + length, None
+            if length > LONGEST:
+                notes |= {f"frames that are shown for more than {LONGEST} s are shown for {LONGEST} s": None}
+            ends, data = began + min(length, Fraction(LONGEST)), None
             while shown * step < ends - step / 100:
                 if data is None:
                     data = canvas.of_picture(picture if canvas.channels == 4 else on_white(picture))
@@ -121,7 +125,7 @@ def frames(entry: Entry, canvas: Canvas, rate: float) -> Iterator[Frame]:
 
 def _windows(plan: Plan, entry: Entry, label: str | None, notes: dict[str, None]) -> Iterator[Item]:
     number, held, fresh = 0, list[Frame](), 0
-    for frame in frames(entry, plan.canvas, plan.rate):
+    for frame in frames(entry, plan.canvas, plan.rate, notes):
         held, fresh = [*held[-plan.length + 1 :], frame], fresh + 1
         if fresh == (plan.stride if number else plan.length):
             yield _item(entry, number, held, label)

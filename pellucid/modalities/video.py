@@ -17,20 +17,24 @@ from pellucid.core.items import Record, Rejection
 from pellucid.modalities.animation import save_journey
 from pellucid.modalities.canvas import Canvas, Size, as_picture, on_white
 from pellucid.modalities.eight_bits import from_bytes, to_bytes
-from pellucid.modalities.film import ANIMATED, CONTAINERS, KINDS, why
+from pellucid.modalities.file_picture import SUFFIXES as FILES
+from pellucid.modalities.film import ANIMATED, CONTAINERS, KINDS, SLOWEST, open_film, why
 from pellucid.modalities.films import frames, read_films
 from pellucid.modalities.metadata import write_metadata
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.sheet import sheet
 from pellucid.modalities.write_film import MOVING, write_film
+from pellucid.sources.entry import Entry
 from pellucid.sources.file import File
 from pellucid.sources.find import find, find_companions, is_remote
+from pellucid.sources.refused import RefusedError
 from pellucid.sources.source import Source
-from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
-TRIED = 8  # animated pictures that are opened to see whether they move
+TRIED = 8  # pictures of which those that may move are opened to see whether they do
+LARGEST = 50_000_000  # values of a film that is gone on with
+PICTURES = frozenset({*FILES, ".npy"})
 STRIP = 8  # frames of a film in a still picture of it
 
 
@@ -64,24 +68,25 @@ class Video(Modality):
     def __post_init__(self) -> None:
         if not 2 <= self.frames <= 4096:
             raise ConfigError(f"modality.frames = {self.frames}: expected 2 to 4,096 frames of a window")
-        if self.stride < 0 or not 0 <= self.rate <= 1000:
+        if self.stride < 0 or not (self.rate == 0 or SLOWEST <= self.rate <= 1000):
             raise ConfigError(f"modality.stride = {self.stride}, modality.rate = {self.rate:g}: expected frames from 0, and "
-                              "frames per second up to 1,000; 0 of both: as suits the data")  # fmt: skip
+                              f"{SLOWEST} to 1,000 frames per second; 0 of both: as suits the data")  # fmt: skip
 
     @classmethod
     def example(cls) -> Self:
         return cls(frames=3, rate=8.0)
 
     def recognises(self, path: Path) -> bool:
-        """By names, and of pictures that may move by looking at a few."""
-        if not path.is_dir():
-            return path.is_file() and (path.name.lower().endswith(CONTAINERS) or _moves(path))
-        found = [file for file in islice(walk(path), GLANCE) if isinstance(file, Path)]
-        if any(file.name.lower().endswith(CONTAINERS) for file in found):
-            return True
-        pictures = list(filter(is_picture, found))
-        tried = pictures[:: max(1, len(pictures) // TRIED)][:TRIED]
-        return sum(map(_moves, tried)) > len(tried) / 2
+        """By names, in archives too: as many films as pictures; of pictures that may move by looking at the first few."""
+        if is_remote(path) or not path.exists():
+            return False
+        containers = pictures = tried = moving = 0
+        for entry in islice(_entries(path), GLANCE):
+            containers += entry.suffix in CONTAINERS
+            pictures += entry.suffix in PICTURES
+            if entry.suffix in PICTURES and tried < TRIED:
+                tried, moving = tried + 1, moving + (entry.suffix in ANIMATED and _moves(entry))
+        return containers >= pictures > 0 or containers > 0 == pictures or moving > tried / 2
 
     def files(self, path: Path) -> Iterator[Path]:
         yield from (source.path for source in find(path) if isinstance(source, Source))
@@ -106,19 +111,27 @@ class Video(Modality):
             column=column,
         )  # fmt: skip
 
-    def open(self, path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-        """The whole film in a file, as the model that makes (C, T, H, W) sees it: (C, length, H, W).
+    def open(self, path: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.uint8], list[str]]:
+        """The whole film in a file, as the model that makes (C, T, H, W) sees it: (C, length, H, W); and how.
 
         Raises:
-            DataError: there is none, or it cannot be read.
+            DataError: there is none, or it cannot be read, or it is too long to be held in memory.
         """
         if not path.is_file():
             raise DataError(f"There is no file '{path}': expected a film ({KINDS})")
         (entry,) = File(path=path, name=path.name).entries()
         canvas = Canvas(height=shape[2], width=shape[3], channels=shape[0])
+        notes, most = dict[str, None](), LARGEST // (shape[0] * shape[2] * shape[3])
         try:
             assert not isinstance(entry, Rejection)
-            return np.stack(list(frames(entry, canvas, self.rate)), axis=1)
+            with open_film(entry) as film:
+                size, rate = film.size, film.rate
+            found = list(islice(frames(entry, canvas, self.rate, notes), most + 1))
+            if len(found) > most:
+                raise RefusedError(f"more than {most:,} frames: cut it")
+            came = f"{size[0]} x {size[1]} at {rate:g} a second"
+            seen = f"{len(found):,} frames of {shape[3]} x {shape[2]} at {self.rate:g}"
+            return np.stack(found, axis=1), [f"{came} is seen as {seen}", *notes]
         except Exception as error:  # decoders of damaged files raise whatever they come upon
             raise DataError(f"Cannot read '{path}' as a film: {why(error)}") from None
 
@@ -185,12 +198,16 @@ class Video(Modality):
         save_journey([self.pictures(self.encode(frame)) for frame in frames], path)
 
 
-def _moves(path: Path) -> bool:
-    """Whether a file is a picture with several frames."""
-    if not path.name.lower().endswith(ANIMATED):
-        return False
+def _entries(path: Path) -> Iterator[Entry]:
+    for source in find(path):
+        if isinstance(source, Source):
+            yield from (entry for entry in source.entries() if isinstance(entry, Entry))
+
+
+def _moves(entry: Entry) -> bool:
+    """Whether a picture has several frames."""
     try:
-        with Pillow.open(path, formats=("GIF", "WEBP", "PNG")) as picture:
-            return getattr(picture, "n_frames", 1) > 1
+        with open_film(entry):
+            return True
     except Exception:  # decoders of damaged files raise whatever they come upon
         return False

@@ -16,6 +16,8 @@ from pellucid.core.optional import optional
 ENCODED = {".mp4": ("libx264", {"crf": "14"}), ".webm": ("libvpx-vp9", {"crf": "20", "b:v": "0"})}
 """Encoder and its settings, for files as good as they look."""
 MOVING = (".webp", ".gif", *ENCODED)
+FASTEST_GIF = 50
+"""Frames per second; what is to go faster, browsers show at 10."""
 SHOWN = 128
 """Pixels of the longer side to which the pictures of an encoded film are enlarged, about: players make small ones a blur."""
 
@@ -27,6 +29,9 @@ def write_film(pictures: Sequence[Image.Image], path: Path, rate: float) -> None
         UserError: the path cannot be written, or the encoder refuses.
     """
     suffix = path.suffix.lower()
+    if suffix == ".gif" and rate > FASTEST_GIF:
+        raise UserError(f"Cannot write '{path}' at {rate:g} frames a second: a GIF shows {FASTEST_GIF} at most, take .webp "
+                        "or .mp4")  # fmt: skip
     if suffix in ENCODED:
         _encode(pictures, path, Fraction(rate).limit_denominator(1000))
         return

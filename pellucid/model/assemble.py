@@ -23,6 +23,8 @@ from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
 from pellucid.guidance.moment_matching import MomentMatching
 from pellucid.guidance.observation import Observation
+from pellucid.modalities import modalities
+from pellucid.modalities.modality import Modality
 from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.networks import networks
 from pellucid.networks.network import Network
@@ -90,6 +92,13 @@ def _rank(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise ConfigError(f"denoiser.sketch = {value!r}: expected the rank of a sketch of captions, such as 128; 0 is none")
     return value
+
+
+def assemble_modality(section: Section, learned: Section) -> Modality:
+    """The kind of data with what was learned of it, which stands above what was set."""
+    settings = {name: value for name, value in section.items() if name not in learned}
+    modality: Modality = build(modalities, settings, **learned)
+    return modality
 
 
 def assemble_codec(config: ModelConfig, facts: Facts) -> Codec:

@@ -37,7 +37,7 @@ def fill(
     """
     if len(model.facts.shape) not in (2, 4) or "given" not in model.conditioners:
         raise UnsupportedError("The model cannot go on from a part: it takes one that was trained on tables with loss.given "
-                               "above 0, or on films with loss.forcing above 0")  # fmt: skip
+                               "above 0, or on films with loss.forcing above 0 and no autoencoder")  # fmt: skip
     channels, length, *space = model.facts.shape
     if values.ndim != 2 + len(space) or len(values) != channels or list(values.shape[2:]) != space:
         expected = ", ".join(map(str, (channels, "T", *space)))

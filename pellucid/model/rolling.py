@@ -14,17 +14,18 @@ from pellucid.model.filling import fill
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 
-LARGEST = 500_000_000
+LARGEST = 50_000_000
 """Numbers in all versions of a film."""
 
 
 def roll_on(
     model: Model, path: Path, length: int, *, n: int = 1, seed: int = 0,
-    progress: Callable[[int, int], None] | None = None, **settings: Any,
+    progress: Callable[[int, int], None] | None = None, tell: Callable[[str], None] = lambda _: None, **settings: Any,
 ) -> Samples:  # fmt: skip
     """`n` versions of the film in a file with `length` frames more, drawn window by window; see `fill`.
 
     Arguments:
+        tell: called with sentences for the user about how the film was read.
         settings: as for `Model.sample`.
 
     Raises:
@@ -32,7 +33,9 @@ def roll_on(
     """
     if not isinstance(model.modality, Video):
         raise UnsupportedError("The model is not of films: it was trained on something else")
-    film, began = model.modality.open(path, model.facts.shape), perf_counter()
+    (film, notes), began = model.modality.open(path, model.facts.shape), perf_counter()
+    for note in notes:
+        tell(note)
     window = model.facts.shape[1]
     past = film[:, -window:].astype(np.float64)
     if n * (film.size + length * film[:, 0].size) > LARGEST:
