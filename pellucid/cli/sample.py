@@ -22,7 +22,7 @@ TABLES = (".csv", ".parquet", ".tsv")
 SOUNDS = (".wav", ".flac", ".ogg")
 FILMS = (".mp4", ".webm", ".webp", ".gif", ".png", ".jpg", ".npy")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
-SCANS = (".nii", ".nii.gz", ".dcm", ".png", ".jpg", ".webp", ".npy")
+SCANS = (".nii", ".nii.gz", ".dcm")
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
@@ -148,9 +148,19 @@ def _told(made: "Samples", out: Path, written: list[Path], journey: Path | None)
     n, calls = len(made), f"{counted(made.nfe, 'network call')} each"
     return {
         "done": f"{counted(n, 'sample')} in {duration(made.seconds)}, {n / made.seconds:.1f}/s, {calls}, seed {made.seed}",
-        "samples": str(out) if written == [out] else f"{written[0].parent}{os.sep} ({counted(len(written), 'file')})",
+        "samples": _place(out, written),
         **({"journey": str(journey)} if journey is not None else {}),
     }
+
+
+def _place(out: Path, written: list[Path]) -> str:
+    """Where the samples are."""
+    from pellucid.cli.console import counted
+
+    if written == [out]:
+        return str(out)
+    where = f"{out}{os.sep}" if out.is_dir() else f"{written[0]} to {written[-1].name}"
+    return f"{where} ({counted(len(written), 'file')})"
 
 
 def _values(made: "Samples", given: dict[str, Any], written: list[Path], journey: Path | None) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """DICOM files as scans: grey values of one frame or many. Of their headers only what is named here is read."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.core.errors import UserError
 from pellucid.core.optional import optional
 from pellucid.modalities.scanned import Scanned, Triple
 from pellucid.sources.refused import RefusedError
@@ -21,6 +24,7 @@ LAYOUT = (
 MEANING = ("RescaleSlope", "RescaleIntercept", "DoseGridScaling", "ModalityLUTSequence", "WindowCenter", "WindowWidth")
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 PEOPLE = ("PatientName", "PatientID")
+QUOTE = "'"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 MOST = 1 << 28
 """Values of one file."""
@@ -30,8 +34,13 @@ def open_dicom(stream: IO[bytes]) -> Scanned:
     """The scan in a DICOM file; its values are read when asked for.
 
     Raises:
-        Exception: any, when it is damaged or not wanted.
+        RefusedError: it is damaged or not wanted.
     """
+    with _in_our_words():
+        return _opened(stream)
+
+
+def _opened(stream: IO[bytes]) -> Scanned:
     pydicom = optional("pydicom", "DICOM", "medical")
     stream.seek(0)
     tags = [*GEOMETRY, *LAYOUT, *MEANING, *GROUPS]
@@ -46,11 +55,12 @@ def open_dicom(stream: IO[bytes]) -> Scanned:
     shape = 1, max(1, frames), rows, columns
 
     def load() -> NDArray[Any]:
-        stream.seek(0)
-        whole = pydicom.dcmread(stream, specific_tags=[*LAYOUT, *PIXELS])
-        if not any(name in whole for name in PIXELS):
-            raise RefusedError("a picture without pixels")
-        return np.asarray(pydicom.pixels.pixel_array(whole)).reshape(shape)
+        with _in_our_words():
+            stream.seek(0)
+            whole = pydicom.dcmread(stream, specific_tags=[*LAYOUT, *PIXELS])
+            if not any(name in whole for name in PIXELS):
+                raise RefusedError("a picture without pixels")
+            return np.asarray(pydicom.pixels.pixel_array(whole)).reshape(shape)
 
     slope, intercept = _rescale(header)
     place, measured = _place(header)
@@ -59,6 +69,25 @@ def open_dicom(stream: IO[bytes]) -> Scanned:
         window=_window(header), inverted=header.PhotometricInterpretation == "MONOCHROME1",
         stack=_stack(header) if shape[1] == 1 else None, place=place, measured=measured, people=people,
     )  # fmt: skip
+
+
+@contextmanager
+def _in_our_words() -> Iterator[None]:
+    """What pydicom says of a damaged file may quote its header, so it is said otherwise."""
+    try:
+        yield
+    except (RefusedError, UserError):
+        raise
+    except Exception as error:  # decoders of damaged files raise whatever they come upon
+        said = str(error).partition("\n")[0]
+        if isinstance(error, RuntimeError) and said.startswith("Unable to dec"):
+            kind = f" ({said.split(QUOTE)[1]})" if QUOTE in said else ""
+            told = f"damaged, or compressed in a way that is not read here{kind}: save it without compression"
+        elif isinstance(error, EOFError) or "less than expected" in said:
+            told = "damaged: it ends too early"
+        else:
+            told = "damaged: it is not as DICOM should be"
+        raise RefusedError(told) from None
 
 
 def _refuse(header: Any) -> None:

@@ -1,6 +1,7 @@
 """NIfTI files as scans: slices, volumes and series of them, turned so that rows run to the left and columns to the back."""
 
 import gzip
+import logging
 from math import prod
 from typing import IO, Any, cast
 
@@ -47,6 +48,7 @@ def open_nifti(stream: IO[bytes], head: bytes) -> Scanned:
         Exception: any, when it is damaged or not wanted.
     """
     nibabel = optional("nibabel", "NIfTI", "medical")
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what is wrong is said once, by us
     stream.seek(0)
     kind = nibabel.Nifti1Image if head[MAGIC[FIRST] :][:4] == FIRST else nibabel.Nifti2Image
     picture = kind.from_stream(stream)

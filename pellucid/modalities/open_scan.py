@@ -54,10 +54,4 @@ def open_scan(entry: Entry) -> Iterator[Scanned]:
 
 def why(error: Exception) -> str:
     """Why a scan was rejected, in words for the user."""
-    text = str(error).partition("\n")[0].rstrip(":. ")
-    if isinstance(error, RuntimeError) and text.startswith("Unable to dec"):
-        kind = " (" + text.split("'")[1] + ")" if "'" in text else ""
-        return f"damaged, or compressed in a way that is not read here{kind}: save it without compression"
-    if isinstance(error, ValueError) and "pixel data is less than expected" in text:
-        return "damaged: it ends too early"
-    return reason(error)
+    return reason(error).partition("\n")[0]

@@ -152,8 +152,8 @@ class Scan(Modality):
         return centre, width / 2
 
     def view(self, x: Tensor) -> Tensor:
-        """All slices of a volume as channels of one picture."""
-        return x.flatten(1, 2) if x.ndim == 5 else x
+        """What the window shows, values beyond it at its edge; all slices of a volume as channels of one picture."""
+        return (x.flatten(1, 2) if x.ndim == 5 else x).clamp(-1, 1)
 
     def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
         """As the window shows them: slices, and of volumes a few from the middle, side by side."""
