@@ -1,5 +1,6 @@
 """From a configuration and the facts of the data to the parts of a model."""
 
+from collections.abc import Mapping
 from math import isfinite, nan
 from typing import Any
 
@@ -23,6 +24,8 @@ from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.guidance.interval import EVERYWHERE, Interval
 from pellucid.guidance.moment_matching import MomentMatching
 from pellucid.guidance.observation import Observation
+from pellucid.modalities import modalities
+from pellucid.modalities.modality import Modality
 from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.networks import networks
 from pellucid.networks.network import Network
@@ -40,6 +43,12 @@ SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval", "agains
 AGAINST = ("null", "weak")
 """What guidance leads away from: the same denoiser asked for nothing, or the model's own weak one."""
 STRONGEST = 1e6  # weight of guidance; what is beyond overflows
+
+
+def assemble_modality(section: Section, learned: Mapping[str, Any]) -> Modality:
+    """As asked for, but for what the data decided, which knows what was asked for."""
+    modality: Modality = build(modalities, {key: value for key, value in section.items() if key not in learned}, **learned)
+    return modality
 
 
 def assemble_process(config: ModelConfig) -> Process:

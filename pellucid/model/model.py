@@ -12,14 +12,12 @@ from torch import Tensor, nn
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.prompt import expand
-from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.guidance.observation import Observation
-from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
-from pellucid.model.assemble import assemble_codec, assemble_denoiser, assemble_sampler, guided
+from pellucid.model.assemble import assemble_codec, assemble_denoiser, assemble_modality, assemble_sampler, guided
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.files import read_model, write_model
 from pellucid.model.samples import Samples
@@ -59,7 +57,7 @@ class Model:
         denoiser = assemble_denoiser(config, facts, codec)
         initialise(codec, Key(seed, "init codec"))
         initialise(denoiser, Key(seed, "init"))
-        return cls(config, facts, denoiser, codec, build(modalities, config.modality, **facts.modality))
+        return cls(config, facts, denoiser, codec, assemble_modality(config.modality, facts.modality))
 
     @classmethod
     def load(cls, path: Path | str, device: str = "cpu") -> Self:

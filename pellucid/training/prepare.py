@@ -16,6 +16,7 @@ from pellucid.data.pack import Pack, is_pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
+from pellucid.model.assemble import assemble_modality
 from pellucid.model.config import Facts, Section
 from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig
@@ -80,7 +81,7 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
             f"Some samples in '{path}' have no label: use --condition none, or move every file into a sub-folder"
         )
     learned = reader.learn(pack[pack.spread(STATISTICS)][0], pack.details)
-    modality: Modality = build(modalities, kind, **learned)
+    modality = assemble_modality(kind, learned)
     mean, std = _statistics(pack, modality)
     labels = pack.label_names if with_labels else ()
     share = modality.given if config.loss.given is None else config.loss.given
