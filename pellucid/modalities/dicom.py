@@ -26,7 +26,7 @@ GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
 PEOPLE = ("PatientName", "PatientID")
 QUOTE = "'"
 GREY = ("MONOCHROME1", "MONOCHROME2")
-MOST = 1 << 28
+MOST = 1 << 27
 """Values of one file."""
 
 

@@ -58,7 +58,7 @@ class Scan(Modality):
     steps: ClassVar[int] = 30
     metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "int16"
-    axes: ClassVar[str] = "channels x depth, if volumes, x height x width"
+    axes: ClassVar[str] = "channels x [depth x] height x width"
     suffixes: ClassVar[tuple[str, ...]] = (*NIFTI, ".dcm", ".png", ".jpg", ".webp", ".npy")
 
     window: Literal["auto"] | tuple[float, float] = "auto"

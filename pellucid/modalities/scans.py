@@ -231,6 +231,8 @@ def read_scans(
 def _samples(plan: Plan, entry: Entry, label: str | None, notes: dict[str, None]) -> Iterator[Item | None]:
     """Those of one file; None for a slice whose volume is made later."""
     stack = plan.stacks.get(entry.name)
+    if stack is not None:
+        stack.check()
     try:
         with open_scan(entry) as scan:
             if scan.inverted != plan.inverted:

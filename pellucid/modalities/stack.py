@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.core.errors import PellucidError
 from pellucid.modalities.scanned import Triple
 from pellucid.sources.refused import RefusedError
 
@@ -62,24 +61,23 @@ class Stack:
         return cls(tuple(names[place] for place in order), (depth, *spacing[1:]))
 
     def add(self, name: str, values: NDArray[Any]) -> NDArray[Any] | None:
-        """The volume, when this was the last slice.
-
-        Raises:
-            RefusedError: there will be no volume.
-        """
-        self._check()
+        """The volume, when this was the last slice."""
         self._held[name] = values
         if len(self._held) < len(self.names):
             return None
         return np.stack([self._held.pop(one) for one in self.names])
 
-    def lose(self, name: str, reason: str) -> PellucidError | RefusedError:
-        """What is to be raised for a slice that cannot be read, without which there is no volume."""
-        self._held.clear()
-        first, self.fault = not self.fault, self.fault or f"'{name}' of its series cannot be read"
-        left = f"; the volume of its {len(self.names)} slices is left out" if first else ""
-        return RefusedError(reason + left)
+    def check(self) -> None:
+        """Refuse the slices of a stack that makes no volume.
 
-    def _check(self) -> None:
+        Raises:
+            RefusedError: why it makes none.
+        """
         if self.fault:
             raise RefusedError(self.fault)
+
+    def lose(self, name: str, reason: str) -> RefusedError:
+        """What is to be raised for a slice that cannot be read, without which there is no volume."""
+        self._held.clear()
+        self.fault = f"'{name}' of its series cannot be read"
+        return RefusedError(f"{reason}; the volume of its {len(self.names)} slices is left out")

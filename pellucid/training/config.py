@@ -26,9 +26,9 @@ the key of a metadata file, that holds the captions."""
 class DataConfig(BaseModel):
     """What is read, and what is done to it in training.
 
-    `size` is the longer side in pixels, or [height, width] exactly, of volumes [depth, height, width] (None: as the data is);
-    `channels` 1 for grey, 3 for RGB, 4 to keep transparency; `condition` what samples are conditioned on; `flip` and `shift` as
-    `Augmentation` has them.
+    `size` is the longer side in pixels, or [height, width] exactly, of volumes [depth, height, width]; None: as the data is.
+    `channels` is 1 for grey, 3 for RGB, 4 to keep transparency; `condition` what samples are conditioned on; `flip` and
+    `shift` are as `Augmentation` has them.
     """
 
     model_config = ConfigDict(extra="forbid")
