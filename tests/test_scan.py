@@ -155,16 +155,18 @@ def test_nifti_volumes_and_slices_of_them(tmp_path: Path) -> None:
 
 def test_sizes(tmp_path: Path) -> None:
     """Smaller by means over areas, larger by lines between voxels; the spacing follows, and so does what is said."""
-    ramp = np.broadcast_to(np.arange(96, dtype=np.int16), (48, 96)).copy()
+    ramp = np.broadcast_to(4 * np.arange(96, dtype=np.int16), (48, 96)).copy()
     dicom(tmp_path / "a" / "1", ramp)
     dicom(tmp_path / "a" / "2", ramp[:, ::-1])
     items, _, notes, scan = read(tmp_path / "a")
     assert items[0].data.shape == (1, 32, 64)
     assert "slices of 48 x 96 are resampled to 32 x 64, all that they show, 0.75 x 0.375 mm apart" in notes
     items, _, _, scan = read(tmp_path / "a", size=48)
-    np.testing.assert_array_equal(items[0].data[0, 0], np.rint(np.arange(0.5, 96, 2)))  # half to even
+    np.testing.assert_array_equal(items[0].data[0, 0], np.arange(2, 4 * 96, 8))
     assert scan.spacing == (1.0, 1.0, 0.5)
-    assert read(tmp_path / "a", size=(96, 96))[3].spacing == (1.0, 0.25, 0.25)
+    items, _, _, scan = read(tmp_path / "a", size=(96, 192))
+    assert scan.spacing == (1.0, 0.25, 0.125)
+    np.testing.assert_array_equal(items[0].data[0, 0, 1:-1], np.arange(1, 4 * 95, 2))
     nifti(tmp_path / "v" / "a.nii", RNG.integers(0, 99, (24, 96, 128), dtype=np.int16), (2.0, 2.0, 2.0))
     items, _, notes, scan = read(tmp_path / "v")
     assert (items[0].data.shape, scan.spacing) == ((1, 8, 24, 32), (6.0, 8.0, 8.0))
