@@ -19,6 +19,7 @@ from pellucid.metrics import Frechet, Kernel, metrics
 from pellucid.metrics.agreement import agreement, wilson
 from pellucid.metrics.frechet import frechet_distance, moments
 from pellucid.metrics.metric import Metric
+from pellucid.metrics.motion import motion, shuffled
 
 FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist"
 EVERY = [pytest.param(metrics[name].example(), id=name) for name in metrics]
@@ -225,3 +226,16 @@ def test_pictures_that_do_not_fit_are_refused() -> None:
         network.features(torch.zeros(2, 28, 28))
     with pytest.raises(DataError, match=r"\[-1, 1\]"):
         network.features(torch.full((1, 1, 28, 28), 1.1))
+
+
+# --- motion of films
+
+
+def test_motion_of_films() -> None:
+    """A step of 3 in every value from frame to frame is 3; shuffled, four frames in a row lie 5/3 steps apart on average."""
+    line = 3.0 * np.arange(4)[None, None, :, None, None] * np.ones((2000, 2, 1, 3, 3))
+    np.testing.assert_allclose(motion(line), 3.0)
+    mixed = shuffled(line)
+    np.testing.assert_allclose(np.sort(mixed, axis=2), line)
+    assert abs(float(motion(mixed).mean()) / 5 - 1) < 0.03
+    np.testing.assert_array_equal(mixed[:5], shuffled(line[:5]))

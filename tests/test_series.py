@@ -11,6 +11,7 @@ from PIL import Image as Pillow
 
 from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.items import Item, Origin, Rejection
+from pellucid.modalities.orders import find_orders, hold_orders
 from pellucid.modalities.series import Series
 from pellucid.modalities.table import read_table
 from pellucid.training.config import RunConfig, apply_settings
@@ -293,3 +294,36 @@ def test_a_table_is_recognised(tmp_path: Path) -> None:
         prepare(apply_settings(RunConfig(), [f"data.path={made.pack.folder}", "modality.stride=2"]), tmp_path / "other")
     Pillow.new("L", (8, 8)).save(tmp_path / "in" / "p.png")
     assert not Series().recognises(tmp_path / "in")
+
+
+# --- orders of columns
+
+
+def test_orders_that_always_hold_are_found() -> None:
+    """High above open and close above low; not what is merely larger, nor what is below once, nor equal columns."""
+    rng = np.random.default_rng(0)
+    start, end = 100 + rng.normal(0, 5, (2, 500))
+    high, low = np.maximum(start, end) + rng.exponential(1, 500).round(), np.minimum(start, end) - rng.exponential(1, 500)
+    volume = rng.uniform(1e6, 2e6, 500)
+    values = np.stack([start, high, low, end, end, volume])
+    values[0, 7] = np.nan
+    assert set(find_orders(values)) == {(1, 0), (1, 2), (1, 3), (1, 4), (0, 2), (3, 2), (4, 2)}
+    values[1, 9] = values[3, 9] - 1
+    assert (1, 3) not in find_orders(values)
+    assert find_orders(values[:, :50]) == []
+
+
+def test_orders_are_held() -> None:
+    """Tops are raised, bottoms lowered, what lies between stays; chains too; what is in order already is not touched."""
+    ohlc = [(1, 0), (1, 2), (1, 3), (0, 2), (3, 2)]
+    rows = np.array([[3.0, 1.0], [2.0, 5.0], [2.5, 0.0], [1.0, 4.0]])[None]
+    held = hold_orders(rows, ohlc)
+    np.testing.assert_array_equal(held[0, [0, 3]], rows[0, [0, 3]])
+    np.testing.assert_array_equal(held[0, :, 1], rows[0, :, 1])
+    assert held[0, 1, 0] == 3.0
+    assert held[0, 2, 0] == 1.0
+    chain = [(0, 1), (1, 2), (2, 3), (0, 2), (0, 3), (1, 3)]
+    made = hold_orders(np.random.default_rng(1).normal(size=(50, 4, 6)), chain)
+    assert (np.diff(made, axis=1) <= 0).all()
+    for missing in (np.array([[1.0], [np.nan]]), np.array([[np.nan], [1.0]])):
+        np.testing.assert_array_equal(hold_orders(missing, [(0, 1)]), missing)

@@ -166,12 +166,70 @@ def test_training_lowers_the_loss_and_reaches_every_weight() -> None:
     assert all(parameter.grad is not None for parameter in model.parameters())
 
 
+def led(x0: Tensor, leading: int, *, given: bool = False) -> Wiener:
+    """A denoiser with a second network, whose first one says nothing."""
+    shape = tuple(x0.shape[1:])
+    network = MLP(in_channels=(3 if given else 1) * shape[0], out_channels=shape[0], space=shape[1:], width=8, depth=1)
+    conditioners = {"given": Given(shape=shape)} if given else {}
+    process = Gaussian(schedule=Rectified())
+    made = Wiener(shape=shape, process=process, network=network, conditioners=conditioners, leading=leading).double()
+    made.fit(x0)
+    initialise(made, Key(0, "init"))
+    return made
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_second_network_knows_the_leading_directions(given: bool) -> None:
+    """What it is shown and asked for alone is what it is shown and adds within the whole, in these directions only."""
+    model, ratio = led(DATA, 3, given=given), torch.tensor(0.7, dtype=torch.float64)
+    with torch.no_grad():
+        assert model.main is not None
+        for parameter in model.main.head.parameters():
+            parameter.add_(0.3)
+    t = model.process.schedule.time_at_ratio(ratio[None]).expand(20)
+    alpha, eps = float(model.process.schedule.alpha(t[0])), normal(20, C, L, purpose="eps")
+    x_t = alpha * (DATA[:20] + ratio * eps)
+    mean, seen, roots = model.linear(x_t, t)
+    found = model.answer(x_t, t, None, seen), model.target(DATA[:20], mean, roots)
+    whole = [some.flatten(1) @ model.basis for some in found]
+    alone = model.led(DATA[:20], ratio.expand(20, 1), (eps.flatten(1) @ model.basis)[:, None, -3:])
+    for within, by_itself in zip(whole, alone, strict=True):
+        torch.testing.assert_close(within[:, -3:], by_itself[:, 0], atol=1e-5, rtol=1e-4)
+    assert whole[0][:, :-3].abs().max() < 1e-5
+
+
+def test_a_shape_of_the_whole_is_learned() -> None:
+    """A circle in the plane of the two leading directions of twelve; a normal distribution has its middle full."""
+    torch.set_num_threads(1)  # such small numbers lose more to waiting threads than they gain
+    angle = 2 * math.pi * Key(0, "angle").uniform([0], (2000, 1))[0]
+    plane = torch.linalg.qr(normal(12, 12, purpose="plane"))[0]
+    x0 = (torch.cat([4 * angle.cos(), 4 * angle.sin(), 0.1 * normal(2000, 10, purpose="rest")], 1) @ plane.T)[:, None]
+    model = led(x0, 2)
+    loss, optimiser = FilteringLoss(denoiser=model), torch.optim.Adam(model.parameters(), lr=0.003)
+    assert loss.noises == {"leading": (8, 3)}
+    for step in range(120):
+        rows = Key(step, "rows").uniform([0], (64,))[0].mul(2000).long()
+        noises = {"leading": normal(64, 8, 3, purpose=f"leading {step}")}
+        t, eps = Key(step, "t").uniform([0], (64,))[0], normal(64, 1, 12, purpose=f"eps {step}")
+        optimiser.zero_grad()
+        loss(x0[rows], t, eps, None, noises).weighted.mean().backward()
+        optimiser.step()
+    draws = Keyed(0, range(300))
+    times = grids["log_snr"](sigma_min=0.02)(model.process.schedule, 20)
+    with torch.no_grad():
+        made = samplers["dpmpp"]().sample(model, draws.normal("prior", 0, (1, 12)).double(), times, draws=draws)
+    radius = (made[:, 0] @ plane[:, :2]).norm(dim=1)
+    assert float((radius < 2.5).double().mean()) < 0.1  # of a normal distribution a third
+
+
 def test_what_cannot_be_is_refused() -> None:
     process, network = Gaussian(schedule=Rectified()), MLP(in_channels=1, out_channels=1, space=(4,), width=8, depth=1)
     with pytest.raises(UnsupportedError, match=r"at most 1,024 values, and these have 2,048: set denoiser\.name to"):
         Wiener(shape=(2, 1024), process=process, network=network)
     with pytest.raises(UnsupportedError, match="one time for each sample"):
         Wiener(shape=(1, 4), process=process, network=network)(torch.zeros(2, 1, 4), torch.ones(2, 1, 4))
+    with pytest.raises(ConfigError, match=r"denoiser\.leading = -1: expected 0 or more directions"):
+        Wiener(shape=(1, 4), process=process, network=network, leading=-1)
     with pytest.raises(ConfigError, match=r"has the shape \(1, 1, 3\), expected \(n, 1, 4\)"):
         Given(shape=(1, 4)).parse(torch.zeros(1, 3), 2)
 

@@ -13,7 +13,7 @@ from sides.search import Distance, Search
 from sides.theirs import peers
 from sides.ways import Ours, Settings, Theirs
 
-CALLS = {"diffusers": range(5, 31), "ours": range(3, 17)}
+CALLS = {"diffusers": range(6, 31), "ours": range(3, 17)}
 CONFIRMED = 1
 """Seed of the noise by which nothing was chosen."""
 

@@ -22,7 +22,7 @@ GLANCE, HOPEFUL = 500, 1.15
 """Pictures on which a way is looked at first, and by which factor its distance on them may exceed that of as many of the
 teacher's if it is to be measured in full.
 """
-SHARE, LEAST = 0.5, 12
+SHARE, LEAST = 0.3, 4
 """Of the ways by that first look, those that go on to the next number of calls, and at least how many."""
 Features = NDArray[np.float64]
 

@@ -8,12 +8,13 @@ import torch
 from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.core.errors import UnsupportedError
+from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.posterior import Mean
 from pellucid.denoisers.preconditioning import noise_level
+from pellucid.networks.mlp import MLP
 from pellucid.networks.network import Network
 from pellucid.processes.process import Process
 
@@ -25,6 +26,8 @@ SURE = 1e-5
 """Standard deviation of what is given, in units of that of each value."""
 CLEAREST = 1e5
 """alpha / sigma at most."""
+WIDTH, DEPTH = 128, 3
+"""Of the network that knows the leading directions."""
 STEPS, LOWEST = 30, 0.5
 """Of sampling; the last noise level but 0, in units of the smallest standard deviation of a direction."""
 
@@ -45,8 +48,12 @@ class Wiener(Parametric):
     The network sees (α² Σ + σ²)^(-1/2) (x_t - α μ) and, where parts may be given, Σ^(-1/2) (m - μ) and where they are. All
     roots are symmetric, so that what is near in the data is near in what the network sees.
 
+    Of the directions with most variance, which are what a sample is about as a whole, a second network knows the coordinates
+    themselves, as numbers; to the first they are spread over all positions.
+
     Arguments:
         shape: (C, *space), of at most 1,024 values.
+        leading: how many those are, at most; 0: no second network.
         process, network, conditioners: see `Parametric`.
         sigma_data: without a meaning here; accepted as every denoiser takes it.
 
@@ -63,13 +70,21 @@ class Wiener(Parametric):
 
     def __init__(
         self, *, shape: Sequence[int], process: Process, network: Network,
-        conditioners: Mapping[str, Conditioner] | None = None, sigma_data: float = 1.0,
+        conditioners: Mapping[str, Conditioner] | None = None, sigma_data: float = 1.0, leading: int = 0,
     ) -> None:  # fmt: skip
         super().__init__(process=process, network=network, conditioners=conditioners, sigma_data=sigma_data)
         self.shape, size = tuple(shape), prod(shape)
         if size > LARGEST:
             raise UnsupportedError(f"wiener keeps the covariance of samples of at most {LARGEST:,} values, and these have "
                                    f"{size:,}: set denoiser.name to regression, or take a smaller --size")  # fmt: skip
+        if leading < 0:
+            raise ConfigError(f"denoiser.leading = {leading}: expected 0 or more directions")
+        self.leading = leading = min(leading, size)
+        known = 2 if "given" in self.conditioners else 1
+        self.main = MLP(
+            in_channels=known * leading, out_channels=leading, space=(), width=WIDTH, depth=DEPTH,
+            embedding_width=network.embedding_width,
+        ) if leading else None  # fmt: skip
         self.register_buffer("centre", torch.zeros(size))
         self.register_buffer("basis", torch.eye(size))
         self.register_buffer("variances", torch.ones(size))
@@ -123,15 +138,44 @@ class Wiener(Parametric):
 
     def answer(self, x_t: Tensor, t: Tensor, cond: Cond | None, seen: Tensor) -> Tensor:
         """F, of the shape of x_t, by what the network sees."""
-        embedded = self.embedded(cond, len(x_t))
+        vector, tokens = self.told(cond, len(x_t))
+        level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t)).to(x_t)
+        output: Tensor = self.network(seen, level, vector, tokens)
+        if self.main is None:
+            return output
+        basis = self.basis[:, -self.leading :].to(seen)
+        parts = seen.chunk(3, dim=1)[:2] if "given" in self.conditioners else [seen]
+        main: Tensor = self.main(torch.cat([part.flatten(1) @ basis for part in parts], dim=1), level, vector)
+        return output + (main @ basis.T).reshape(x_t.shape)
+
+    def led(self, x0: Tensor, ratio: Tensor, eps: Tensor, cond: Cond | None = None) -> tuple[Tensor, Tensor]:
+        """The second network's answer and its target, (B, R, leading) each, of leading coordinates alone, noisy R times.
+
+        Arguments:
+            ratio: sigma / alpha, (B, R).
+            eps: (B, R, leading).
+        """
+        assert self.main is not None
+        basis, variances = self.basis[:, -self.leading :].to(x0), self.variances[-self.leading :].to(x0)
+        ratio = ratio[..., None].to(x0)
+        clean = ((x0.flatten(1) - self.centre.to(x0)) @ basis)[:, None]
+        noisy, clear = clean + ratio * eps.to(x0), variances + ratio**2
+        found = variances / clear * noisy
+        seen = [noisy / clear.sqrt(), *([found / variances.clamp(min=1e-30).sqrt()] if "given" in self.conditioners else [])]
+        vector, _ = self.told(cond, len(x0))
+        answer = self.main(
+            torch.cat(seen, dim=-1).flatten(0, 1), ratio.flatten().log() / 4,
+            None if vector is None else vector.repeat_interleave(ratio.shape[1], 0),
+        )  # fmt: skip
+        target = (clean - found) / (variances * ratio**2 / clear).clamp(min=1e-30).sqrt()
+        return answer.reshape(noisy.shape), torch.where(variances > 0, target, 0)
+
+    def told(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
+        """The vector and the tokens of all conditions."""
+        embedded = self.embedded(cond, count)
         vectors = [one.vector for one in embedded.values() if one.vector is not None]
         tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
-        level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t))
-        output: Tensor = self.network(
-            seen, level.to(x_t), sum(vectors[1:], vectors[0]) if vectors else None,
-            torch.cat(tokens, dim=1) if tokens else None,
-        )  # fmt: skip
-        return output
+        return sum(vectors[1:], vectors[0]) if vectors else None, torch.cat(tokens, dim=1) if tokens else None
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """Of all conditions but what is given, which the network sees through m."""

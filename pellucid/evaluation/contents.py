@@ -56,8 +56,11 @@ def _some_captions(pack: Pack) -> list[str]:
 def write_examples(pack: Pack, modality: Modality, path: Path) -> bool:
     """A picture of samples spread over the data, a row for each label; False for data that a picture cannot show."""
     rows = list(_rows(pack))
-    ids = list(chain.from_iterable(rows))
     try:
+        *_, height, width = modality.pictures(pack[rows[0][:1]][0])[0].shape
+        few = max(1, round(len(rows[0]) * min(1.0, 2 * height / width)))  # of strips, such as films, fewer in a row
+        rows = [row[:few] for row in rows]
+        ids = list(chain.from_iterable(rows))
         names = [_short(pack.label_names[label]) if label >= 0 else None for label in pack.labels[ids]]
         shown = modality.pictures(pack[np.array(ids)][0])
         picture = sheet(shown, columns=max(map(len, rows)), labels=names if any(names) else None)

@@ -18,13 +18,13 @@ WORDS = "emojibase-data"
 PACKAGES = (*(f"{part}@1.0.0" for part in PARTS), f"{WORDS}@17.0.0")
 TONES = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
 """Of skin: the same again in another colour, left out."""
-SIDE, EVERY, SHOWN = 64, 3, 125
-"""Pixels; of 24 frames a second every third is kept, and shown for so many milliseconds."""
+SIDE, EVERY, SHOWN = 64, 2, 83
+"""Pixels; of 24 frames a second every second is kept, and shown for so many milliseconds."""
 CAPTIONS = ("{}", "{} moving", "an animated {}"), ("{}", "会动的{}", "{}的动画")
 
 
 class AnimatedEmoji(Recipe):
-    """Films of 64 x 64, 8 frames a second, about three seconds each, in folders by kind, and metadata.jsonl with captions.
+    """Films of 64 x 64, 12 frames a second, about three seconds each, in folders by kind, and metadata.jsonl with captions.
 
     `folder` of unpacked packages may be given instead of the download, which is large.
     """
@@ -32,7 +32,7 @@ class AnimatedEmoji(Recipe):
     title: ClassVar[str] = "Animated emoji: 734 films of 64 x 64 in 8 kinds, with captions, English and Chinese (730 MB)"
     origin: ClassVar[str] = "https://www.npmjs.com/package/@lobehub/fluent-emoji-anim-1"
     credit: ClassVar[str] = (
-        "Fluent Emoji by Microsoft Corporation, animated, as packaged by LobeHub; every third frame, reduced and laid on "
+        "Fluent Emoji by Microsoft Corporation, animated, as packaged by LobeHub; every second frame, reduced and laid on "
         "white; words from emojibase-data by Miles Johnson and Unicode CLDR, put together into captions here."
     )
     licence: ClassVar[str] = "Fluent Emoji, fluent-emoji-anim and emojibase-data: MIT. CLDR: Unicode License."

@@ -19,7 +19,7 @@ from pellucid.modalities.recordings import read_windows, survey
 from pellucid.sources.entry import Entry
 from pellucid.sources.refused import RefusedError
 
-FASTEST = 10
+FASTEST = 15
 """Frames per second up to which every frame is taken, unless another rate is asked for; of faster films every second, every
 third, and so on.
 """

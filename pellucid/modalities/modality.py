@@ -28,7 +28,7 @@ class Modality(ABC):
         storage: the NumPy type of packed samples.
         axes: what those of a sample are.
         suffixes: of the files that `write` makes of all samples together.
-        heard: how a file ends that lets samples be heard, of all that `write` makes; "": there is nothing to hear.
+        played: how a file ends in which samples are heard or move, of all that `write` makes; "": they do neither.
         journeys: of those that `journey` makes.
         column: what one holds that is named as the condition.
         recipe: that such data is trained with unless another is named; "": the defaults.
@@ -44,7 +44,7 @@ class Modality(ABC):
     storage: ClassVar[str]
     axes: ClassVar[str]
     suffixes: ClassVar[tuple[str, ...]]
-    heard: ClassVar[str] = ""
+    played: ClassVar[str] = ""
     journeys: ClassVar[tuple[str, ...]] = (".gif", ".webp", ".png")
     column: ClassVar[Literal["caption", "label"]] = "caption"
     recipe: ClassVar[str] = ""

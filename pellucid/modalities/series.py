@@ -19,6 +19,7 @@ from pellucid.modalities.animation import save_journey
 from pellucid.modalities.history import History
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
+from pellucid.modalities.orders import find_orders, hold_orders
 from pellucid.modalities.panel import panels
 from pellucid.modalities.sheet import sheet
 from pellucid.modalities.table import COLUMNAR, SUFFIXES, TEXT, is_of_numbers
@@ -53,6 +54,7 @@ class Series(Modality):
         labelled: the column that labels came from, learned from the data.
         columns, logged, centre, spread, low, high: learned from the data, of each column: name, whether its logarithm is
             modelled, mean and standard deviation (0 where it is constant) of what is, and its range but for outliers.
+        orders: pairs of columns, by place, of which the first was never below the second, nor is in samples; learned too.
     """
 
     sampler: ClassVar[str] = "dpmpp"
@@ -76,6 +78,7 @@ class Series(Modality):
     spread: tuple[float, ...] = ()
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
+    orders: tuple[tuple[int, int], ...] = ()
 
     @classmethod
     def example(cls) -> Self:
@@ -184,6 +187,7 @@ class Series(Modality):
             "labelled": details.get("labelled", ""), "columns": tuple(names), "logged": logged,
             "centre": tuple(_centre(row) for row in modelled), "spread": tuple(_spread(row) for row in modelled),
             "low": tuple(float(low) for low, _ in ends), "high": tuple(float(high) for _, high in ends),
+            "orders": tuple(find_orders(stored.transpose(1, 0, 2).reshape(len(names), -1))),
         }  # fmt: skip
 
     def _logs(self, name: str, values: Numbers) -> bool:
@@ -212,7 +216,7 @@ class Series(Modality):
         x = x.detach().cpu().double()
         logged, centre, spread = self._scales(x)
         x = x * spread + centre
-        return np.asarray(torch.where(logged, x.exp(), x).numpy())
+        return hold_orders(torch.where(logged, x.exp(), x).numpy(), self.orders)
 
     def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
         return panels(np.asarray(stored), self.low, self.high)

@@ -28,10 +28,11 @@ def sheet(
     Raises:
         DataError: pictures with other than 1, 3 or 4 channels.
     """
-    columns = columns or ceil(sqrt(len(pictures)))
-    rows = ceil(len(pictures) / columns)
     channels, height, width = pictures[0].shape
-    scale = max(1, min(round(TILE / max(height, width)), LARGEST // (max(rows * height, columns * width))))
+    columns = columns or min(len(pictures), ceil(sqrt(len(pictures) * height / width)))
+    rows = ceil(len(pictures) / columns)
+    side = max(height, min(width, 2 * height))  # of a strip its frames are to be seen
+    scale = max(1, min(round(TILE / side), LARGEST // (max(rows * height, columns * width))))
     gap = scale * max(1, height // 32)
     step_x, step_y = scale * width + gap, scale * height + gap + (CAPTION if labels else 0)
     size = columns * step_x + gap, rows * step_y + gap

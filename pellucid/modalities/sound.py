@@ -48,7 +48,7 @@ class Sound(Modality):
     storage: ClassVar[str] = "int16"
     axes: ClassVar[str] = "channels x values"
     suffixes: ClassVar[tuple[str, ...]] = (*FORMATS, ".png", ".webp", ".jpg", ".npy")
-    heard: ClassVar[str] = ".wav"
+    played: ClassVar[str] = ".wav"
     recipe: ClassVar[str] = "sound"
 
     rate: int = 0

@@ -44,7 +44,7 @@ class Video(Modality):
     Arguments:
         frames: T, of a window.
         stride: frames between the beginnings of windows; 0: as many as a window has.
-        rate: frames per second; 0: the usual one, or a whole part of it, up to 10. Learned from the data.
+        rate: frames per second; 0: the usual one, or a whole part of it, up to 15. Learned from the data.
     """
 
     sampler: ClassVar[str] = "dpmpp"
@@ -53,7 +53,7 @@ class Video(Modality):
     storage: ClassVar[str] = "uint8"
     axes: ClassVar[str] = "channels x frames x height x width"
     suffixes: ClassVar[tuple[str, ...]] = (*MOVING, ".png", ".jpg", ".npy")
-    heard: ClassVar[str] = ".webp"
+    played: ClassVar[str] = ".webp"
     recipe: ClassVar[str] = "video"
     forcing: ClassVar[float] = 0.6
 

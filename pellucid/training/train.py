@@ -157,8 +157,8 @@ def _first_look(model: Model, data: Path, folder: Path) -> Samples:
     try:
         samples.save(folder / "samples.png")
         samples.save_journey(folder / "journey.gif")
-        if heard := model.modality.heard:
-            samples.save(folder / f"samples{heard}")
+        if played := model.modality.played:
+            samples.save(folder / f"samples{played}")
     except DataError:  # channels that are no colours
         samples.save(folder / "samples.npy")
     return samples
