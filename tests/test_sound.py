@@ -18,7 +18,7 @@ from pellucid.modalities.sonogram import BANDS, loudness, mel_bands
 from pellucid.modalities.sound import Sound
 from pellucid.modalities.sounds import as_stored
 from pellucid.training.config import RunConfig, apply_settings
-from pellucid.training.prepare import kind_of
+from pellucid.training.prepare import kind_of, prepare
 
 soundfile = pytest.importorskip("soundfile")
 pytest.importorskip("soxr")
@@ -106,6 +106,16 @@ def test_archives_and_a_single_file(tmp_path: Path) -> None:
     assert sound.recognises(tmp_path / "x")
     assert sound.recognises(tmp_path / "x" / "one.wav")
     assert not sound.recognises(tmp_path / "all.zip")  # could hold anything: modality.name = sound says what
+
+
+def test_a_rate_that_was_asked_for_is_the_models(tmp_path: Path) -> None:
+    """The data decides nothing against what was asked for, and both together make the modality."""
+    save(tmp_path / "sounds" / "a.wav", tone(300, 0.2))
+    save(tmp_path / "sounds" / "b.wav", tone(400, 0.2))
+    config = apply_settings(RunConfig(), [f"data.path={str(tmp_path / 'sounds')!r}", "modality.rate=4000"])
+    modality = prepare(config, tmp_path / "pack").modality
+    assert isinstance(modality, Sound)
+    assert modality.rate == 4000
 
 
 def test_tables_beside_sounds_tell_of_them(tmp_path: Path) -> None:

@@ -22,12 +22,13 @@ TABLES = (".csv", ".parquet", ".tsv")
 SOUNDS = (".wav", ".flac", ".ogg")
 FILMS = (".mp4", ".webm", ".webp", ".gif", ".png", ".jpg", ".npy")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
+SCANS = (".nii", ".nii.gz", ".dcm")
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv or .wav of all, or a folder for a file each."),
+    typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv, .wav or .nii of all, or a folder for each."),
 ]
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
@@ -103,10 +104,11 @@ def sample(
       pellucid sample runs/fashion --guidance 2 --against weak
       pellucid sample runs/fashion -n 100 --within 10
       pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
+      pellucid sample runs/heads -n 4 --out heads.nii.gz
       pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS), "--out", folder=True)
+    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS, *SCANS), "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
@@ -146,9 +148,19 @@ def _told(made: "Samples", out: Path, written: list[Path], journey: Path | None)
     n, calls = len(made), f"{counted(made.nfe, 'network call')} each"
     return {
         "done": f"{counted(n, 'sample')} in {duration(made.seconds)}, {n / made.seconds:.1f}/s, {calls}, seed {made.seed}",
-        "samples": str(out) if written == [out] else f"{out}{os.sep} ({counted(len(written), 'file')})",
+        "samples": _place(out, written),
         **({"journey": str(journey)} if journey is not None else {}),
     }
+
+
+def _place(out: Path, written: list[Path]) -> str:
+    """Where the samples are."""
+    from pellucid.cli.console import counted
+
+    if written == [out]:
+        return str(out)
+    where = f"{out}{os.sep}" if out.is_dir() else f"{written[0]} to {written[-1].name}"
+    return f"{where} ({counted(len(written), 'file')})"
 
 
 def _values(made: "Samples", given: dict[str, Any], written: list[Path], journey: Path | None) -> dict[str, Any]:
@@ -163,7 +175,8 @@ def check_out(path: Path | None, suffixes: tuple[str, ...], option: str, *, fold
     """Refuse, before any work, a name that no format has and a place where nothing can be written."""
     if path is None:
         return
-    suffix = path.suffix.lower()
+    last, both = path.suffix.lower(), "".join(path.suffixes[-2:]).lower()
+    suffix = both if both in suffixes else last  # .nii.gz
     as_file = suffix in suffixes
     if not as_file and not (folder and (path.is_dir() or not re.fullmatch(r"\.[a-z][a-z0-9]+", suffix))):
         more = "; a folder has no dot in its name" if folder else ""

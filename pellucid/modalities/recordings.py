@@ -1,4 +1,4 @@
-"""What reading sounds and films has in common: a first look at all headers, then windows of one recording after another."""
+"""What reading sounds, films and scans has in common: a first look at all headers, then windows of one after the other."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,8 +14,10 @@ from pellucid.sources.source import Source
 
 Why = Callable[[Exception], str]
 """The reason for a rejection, in words for the user."""
-Windows = Callable[[Entry, str | None, dict[str, None]], Iterator[Item]]
-"""Of an entry with this label; keys of the last argument are sentences for the user."""
+Windows = Callable[[Entry, str | None, dict[str, None]], Iterator[Item | None]]
+"""Of an entry with this label; keys of the last argument are sentences for the user. None: it is part of an item that
+a later entry completes.
+"""
 
 
 def survey(path: Path, look: Callable[[Entry], None], why: Why) -> tuple[int, Rejection | None]:
@@ -47,22 +49,24 @@ def read_windows(
         DataError: not one of them can be read; `nothing` makes it.
     """
     first: Rejection | None = None
+    items = 0
     for source in find(path, column):
-        made, found = 0, dict[str, None]()
+        used, found = 0, dict[str, None]()
         for record in _records(source, windows, labels, common, found, why):
-            made += isinstance(record, Item)
+            items, used = items + isinstance(record, Item), used + (not isinstance(record, Rejection))
             first = first or (record if isinstance(record, Rejection) else None)
-            yield record
-        if made and isinstance(source, Source):
+            if record is not None:
+                yield record
+        if used and isinstance(source, Source):
             yield from _origins(source, (*notes, *found), details)
             notes = ()
-    if notes:
+    if not items:
         raise nothing(path, first)
 
 
 def _records(
     source: Source | Rejection, windows: Windows, labels: bool, common: int, notes: dict[str, None], why: Why
-) -> Iterator[Item | Rejection]:
+) -> Iterator[Item | Rejection | None]:
     if isinstance(source, Rejection):
         yield source
         return

@@ -26,14 +26,15 @@ the key of a metadata file, that holds the captions."""
 class DataConfig(BaseModel):
     """What is read, and what is done to it in training.
 
-    `size` is the longer side in pixels, or [height, width] exactly (None: as the data is); `channels` 1 for grey, 3 for RGB,
-    4 to keep transparency; `condition` what samples are conditioned on; `flip` and `shift` as `Augmentation` has them.
+    `size` is the longer side in pixels, or [height, width] exactly, of volumes [depth, height, width]; None: as the data is.
+    `channels` is 1 for grey, 3 for RGB, 4 to keep transparency; `condition` what samples are conditioned on; `flip` and
+    `shift` are as `Augmentation` has them.
     """
 
     model_config = ConfigDict(extra="forbid")
 
     path: str = ""
-    size: int | tuple[int, int] | None = None
+    size: int | tuple[int, int] | tuple[int, int, int] | None = None
     channels: int | None = Field(None, ge=1)
     condition: str = Field("auto", min_length=1)
     flip: Flip = "none"
@@ -49,9 +50,9 @@ class DataConfig(BaseModel):
     def _sides(cls, value: Any) -> Any:
         sides = value if isinstance(value, list | tuple) else (value,)
         whole = all(type(side) is int and 1 <= side <= LARGEST for side in sides)
-        if value is not None and not (whole and len(sides) in (1, 2)):
+        if value is not None and not (whole and len(sides) in (1, 2, 3)):
             raise ValueError(f"expected whole numbers from 1 to {LARGEST}: the longer side, or [height, width]")
-        return value if len(sides) == 2 else sides[0]
+        return value if len(sides) > 1 else sides[0]
 
 
 class LossConfig(BaseModel):
