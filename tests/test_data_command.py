@@ -291,6 +291,12 @@ def test_turned_pictures_count_as_they_are_shown(tmp_path: Path) -> None:
     assert (found["least"], found["most"]) == ([10, 30], [20, 20])
 
 
+def test_what_only_passes_for_a_picture_has_no_size(tmp_path: Path) -> None:
+    """Pillow opens HDF5, as MINC scans are, as a picture without a single pixel."""
+    (tmp_path / "a.mnc").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(500))
+    assert shapes([tmp_path / "a.mnc"]) == {"files": 1, "pictures": 0, "portrait": 0, "square": 0, "landscape": 0}
+
+
 def test_data_that_no_picture_shows_is_left_out(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", random_bytes(4, 9, 9, 5))
     pack = prepare(parse_config({"data": {"path": str(tmp_path / "x.npy")}}), tmp_path / "pack").pack

@@ -20,7 +20,7 @@ def shapes(files: Iterable[Path]) -> dict[str, Any]:
     for path in files:
         found["files"] += 1
         size = _size(path)
-        if size is None:
+        if size is None or not min(size):  # headers of other things may pass for those of empty pictures
             continue
         width, height = size
         ratio = width / height
