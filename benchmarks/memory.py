@@ -2,13 +2,14 @@
 
     python benchmarks/memory.py --out records/memory.md
 
-Each run is `pellucid train` in a process of its own, from an array of pictures of 28 x 28 with ten labels: reading, packing,
-training, what is drawn and, where training was long enough for it, measured at the end. Its anonymous memory (RssAnon in
-/proc/PID/status: what cannot be dropped and read again from a file) is looked at every few milliseconds; the largest figure
-counts. Linux only.
+Each run is `pellucid train` and then `pellucid evaluate` in a process of their own, from an array of pictures of 28 x 28
+with ten labels: reading, packing, training, what is drawn and, as many in both, measured at the end. Its anonymous memory
+(RssAnon in /proc/PID/status: what cannot be dropped and read again from a file) is looked at every few milliseconds; the
+largest figure counts. Linux only.
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -28,6 +29,18 @@ BAR = 0.05
 """Growth that is allowed, as a share."""
 SIDE, LABELS = 28, 10
 EVERY = 0.004  # seconds between two looks
+MEASURED = 400  # samples; how many training would measure itself depends on the machine's speed
+PROCESS = """
+import json, sys
+from pellucid.cli import main
+for words in json.loads(sys.argv[1]):
+    sys.argv = ["pellucid", *words]
+    try:
+        main()
+    except SystemExit as ended:
+        if ended.code:
+            raise
+"""
 
 
 def main() -> None:
@@ -52,11 +65,10 @@ def peak(count: int, samples: int, settings: Sequence[str]) -> tuple[float, int]
         rng = np.random.default_rng(0)
         np.save(Path(folder) / "x.npy", rng.integers(0, 256, (count, SIDE, SIDE), dtype=np.uint8))
         np.save(Path(folder) / "y.npy", np.arange(count) % LABELS)
-        words = ["train", f"{folder}/x.npy", "--out", f"{folder}/run", "--samples", str(samples), "--quiet"]
-        words += [word for setting in settings for word in ("--set", setting)]
-        process = subprocess.Popen(
-            [sys.executable, "-c", "from pellucid.cli import main; main()", *words], stdout=subprocess.DEVNULL
-        )
+        train = ["train", f"{folder}/x.npy", "--out", f"{folder}/run", "--samples", str(samples), "--quiet"]
+        train += [word for setting in (*settings, "training.evaluate=false") for word in ("--set", setting)]
+        commands = train, ["evaluate", f"{folder}/run", "-n", str(MEASURED), "--features", "fixed", "--quiet"]
+        process = subprocess.Popen([sys.executable, "-c", PROCESS, json.dumps(commands)], stdout=subprocess.DEVNULL)
         most = 0.0
         while process.poll() is None:
             most = max(most, anonymous(process.pid))
