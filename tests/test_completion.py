@@ -2,7 +2,6 @@
 
 import csv
 import json
-import sys
 from pathlib import Path
 from unittest.mock import patch
 
@@ -11,7 +10,7 @@ import pytest
 import torch
 from PIL import Image as Pillow
 
-from pellucid.cli import main
+from commands import call
 from pellucid.core.errors import DataError, UnsupportedError
 from pellucid.model.completion import complete, save
 from pellucid.model.filling import fill
@@ -44,14 +43,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("series")
     train(written(home / "wave.csv", wave()), home / "run", samples=32, size=16, settings=SMALL)
     return home / "run"
-
-
-def call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with patch.object(sys, "argv", ["pellucid", *words.split()]), pytest.raises(SystemExit) as ended:
-        main()
-    out = capsys.readouterr()
-    return int(ended.value.code or 0), out.out, out.err
 
 
 def test_a_season_is_forecast(run: Path, tmp_path: Path) -> None:

@@ -1,16 +1,14 @@
 """A model of films from folder to file: what every command says and leaves."""
 
 import json
-import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image as Pillow
 
-from pellucid.cli import main
+from commands import call
 from pellucid.core.errors import UnsupportedError, UserError
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.modalities.video import Video
@@ -45,14 +43,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (home / "bars" / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
     train(home / "bars", home / "run", samples=64, settings=SMALL)
     return home
-
-
-def call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with patch.object(sys, "argv", ["pellucid", *words.split()]), pytest.raises(SystemExit) as ended:
-        main()
-    out = capsys.readouterr()
-    return int(ended.value.code or 0), out.out, out.err
 
 
 def test_the_model_file_keeps_everything(home: Path) -> None:

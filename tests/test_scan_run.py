@@ -1,14 +1,12 @@
 """Models of slices and volumes from folder to file: what every command says and leaves, and no patient in any of it."""
 
-import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
-from pellucid.cli import main
+from commands import call
 from pellucid.core.errors import UserError
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.evaluation.source import opened
@@ -44,14 +42,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             nifti(home / "bodies" / label / f"{number}.nii.gz", volume, (3.0, 1.5, 1.5))
     train(home / "bodies", home / "run", samples=1600, settings=SMALL)
     return home
-
-
-def call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with patch.object(sys, "argv", ["pellucid", *words.split()]), pytest.raises(SystemExit) as ended:
-        main()
-    out = capsys.readouterr()
-    return int(ended.value.code or 0), out.out, out.err
 
 
 def test_the_model_file_keeps_everything(home: Path) -> None:

@@ -1,14 +1,12 @@
 """A model of sounds from folder to file: what every command says and leaves."""
 
-import sys
 from pathlib import Path
-from unittest.mock import patch
 
 import numpy as np
 import pytest
 import torch
 
-from pellucid.cli import main
+from commands import call
 from pellucid.codecs.loudness import Loudness
 from pellucid.core.errors import UserError
 from pellucid.evaluation import classifier
@@ -36,14 +34,6 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
             soundfile.write(file, rng.uniform(0.2, 0.8) * np.sin(2 * np.pi * hertz * at + rng.uniform(0, 6)), RATE)
     train(home / "tones", home / "run", samples=64, settings=SMALL)
     return home
-
-
-def call(words: str, capsys: pytest.CaptureFixture[str]) -> tuple[int, str, str]:
-    capsys.readouterr()
-    with patch.object(sys, "argv", ["pellucid", *words.split()]), pytest.raises(SystemExit) as ended:
-        main()
-    out = capsys.readouterr()
-    return int(ended.value.code or 0), out.out, out.err
 
 
 def test_the_model_file_keeps_everything(home: Path) -> None:
