@@ -54,7 +54,7 @@ def main() -> None:
     print(foretold, flush=True)
     place = model.modality.columns.index(asked.column)
     returns = [np.diff(np.log(some[:, place]), axis=1) for some in (real, made)]
-    chart = stacked(_charts(*returns), x_label="standard deviations, or days")
+    chart = stacked(_charts(*returns), x_label="standard deviations, or days (real: dashed)")
     with atomic_write(asked.out.with_suffix(".svg")) as temporary:
         temporary.write_text(str(chart), encoding="utf-8")
     scores = {"discriminative score": told, "predictive score": foretold, "Fréchet distance": found.metrics["frechet"]}
@@ -70,7 +70,7 @@ def _charts(real: Array, made: Array) -> dict[str, tuple[list[Curve], bool]]:
     memory = [Curve(x=lags, y=_memory(np.abs(some)), style=style) for some, style in ((real, "floor"), (made, "line"))]
     plain = [Curve(x=lags, y=_memory(some), style=style) for some, style in ((real, "floor"), (made, "line"))]
     return {
-        "Share of returns larger than so many standard deviations (real: dashed)": (tails, True),
+        "Share of returns beyond so many deviations": (tails, True),
         "Correlation of their sizes with those so many days later": (memory, False),
         "Correlation of the returns themselves": (plain, False),
     }
