@@ -76,6 +76,10 @@ def test_adaptive_times_hear_of_noisy_frames_only() -> None:
     x0, eps = batch(3)
     t = torch.tensor([[0.0, 0.0, 0.5, 0.9]] * 2 + [[0.1, 0.2, 0.3, 0.4]], dtype=torch.float64).reshape(3, 1, 4, 1, 1)
     assert torch.isfinite(loss(x0, t, eps).weighted).all()
+    assert float(times.profile.new_counts.sum()) == 8
+    levels = torch.tensor([0.5, 0.9, 0.5, 0.9, 0.1, 0.2, 0.3, 0.4], dtype=torch.float64)
+    expected = torch.bincount(times.slices(levels, PROCESS.schedule), minlength=len(times.profile.new_counts))
+    torch.testing.assert_close(times.profile.new_counts.double().cpu(), expected.double())
 
 
 # --------------------------------------------------------------------------------------------------------- the times

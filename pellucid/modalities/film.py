@@ -98,8 +98,8 @@ class Container(Film):
             count += 1
             now = None if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
             if waiting is not None:
-                rising = now is not None and last is not None and now > last
-                yield (now - last if rising else 1 / usual), waiting  # type: ignore[operator]
+                length = now - last if now is not None and last is not None else Fraction(0)
+                yield (length if length > 0 else 1 / usual), waiting
             waiting, last = self._upright(frame), now
         if waiting is not None:
             yield 1 / usual, waiting

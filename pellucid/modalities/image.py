@@ -26,8 +26,7 @@ from pellucid.modalities.open_picture import is_picture
 from pellucid.modalities.pictures import read_pictures
 from pellucid.modalities.sheet import sheet
 from pellucid.sources import sources
-from pellucid.sources.find import find, find_companions, is_remote, kind_of
-from pellucid.sources.source import Source
+from pellucid.sources.find import is_remote, kind_of
 from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
@@ -64,8 +63,7 @@ class Image(Modality):
         if pair:
             yield from pair.files()
         else:
-            yield from (source.path for source in find(path) if isinstance(source, Source))
-            yield from find_companions(path)
+            yield from super().files(path)
 
     def read(
         self,

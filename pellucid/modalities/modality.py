@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.core.items import Record
+from pellucid.sources.find import find, find_companions
+from pellucid.sources.source import Source
 
 
 class Modality(ABC):
@@ -58,11 +60,14 @@ class Modality(ABC):
 
     @abstractmethod
     def recognises(self, path: Path) -> bool:
-        """Whether `path` looks like data of this kind, from names alone."""
+        """Whether `path` looks like data of this kind, from names and a glance at a few files."""
 
-    @abstractmethod
     def files(self, path: Path) -> Iterator[Path]:
-        """What `read` opens, in its order: the sizes and times of these files tell whether a pack is still current."""
+        """What `read` opens, in its order: the sizes and times of these files tell whether a pack is still current. All
+        sources in `path`, and what tells of them, unless a subclass knows better.
+        """
+        yield from (source.path for source in find(path) if isinstance(source, Source))
+        yield from find_companions(path)
 
     @abstractmethod
     def read(

@@ -25,8 +25,7 @@ from pellucid.modalities.open_scan import KINDS, is_scan
 from pellucid.modalities.scans import Wish, read_scans
 from pellucid.modalities.sheet import sheet
 from pellucid.modalities.write_scan import write_dicom, write_nifti
-from pellucid.sources.find import find, find_companions, is_remote
-from pellucid.sources.source import Source
+from pellucid.sources.find import is_remote
 from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
@@ -94,10 +93,6 @@ class Scan(Modality):
             return path.is_file() and is_scan(path)
         found = [file for file in islice(walk(path), GLANCE) if isinstance(file, Path)]
         return sum(map(is_scan, found)) > sum(map(is_picture, found))
-
-    def files(self, path: Path) -> Iterator[Path]:
-        yield from (source.path for source in find(path) if isinstance(source, Source))
-        yield from find_companions(path)
 
     def read(
         self,

@@ -22,8 +22,7 @@ from pellucid.modalities.sheet import sheet
 from pellucid.modalities.sonogram import loudness, sonograms
 from pellucid.modalities.sounds import FULL, SUFFIXES, as_stored, read_sounds
 from pellucid.modalities.write_sound import FORMATS, PAUSE, write_sound
-from pellucid.sources.find import find, find_companions, is_remote
-from pellucid.sources.source import Source
+from pellucid.sources.find import is_remote
 from pellucid.sources.walk import walk
 
 GLANCE = 1000  # files that are looked at before a folder is given up
@@ -66,10 +65,6 @@ class Sound(Modality):
             return path.is_file() and path.name.lower().endswith(SUFFIXES)
         found = [file for file in islice(walk(path), GLANCE) if isinstance(file, Path)]
         return any(file.name.lower().endswith(SUFFIXES) for file in found) and not any(map(is_picture, found))
-
-    def files(self, path: Path) -> Iterator[Path]:
-        yield from (source.path for source in find(path) if isinstance(source, Source))
-        yield from find_companions(path)
 
     def read(
         self,

@@ -27,7 +27,7 @@ from pellucid.modalities.sheet import sheet
 from pellucid.modalities.write_film import MOVING, write_film
 from pellucid.sources.entry import Entry
 from pellucid.sources.file import File
-from pellucid.sources.find import find, find_companions, is_remote
+from pellucid.sources.find import find, is_remote
 from pellucid.sources.refused import RefusedError
 from pellucid.sources.source import Source
 
@@ -87,10 +87,6 @@ class Video(Modality):
             if entry.suffix in PICTURES and tried < TRIED:
                 tried, moving = tried + 1, moving + (entry.suffix in ANIMATED and _moves(entry))
         return containers >= pictures > 0 or containers > 0 == pictures or moving > tried / 2
-
-    def files(self, path: Path) -> Iterator[Path]:
-        yield from (source.path for source in find(path) if isinstance(source, Source))
-        yield from find_companions(path)
 
     def read(
         self,
