@@ -22,7 +22,7 @@ def measure(folder: Path, data: Path, out: Path, *, n: int, rounds: int, batch: 
     """Everything, into `out`; distances that are there already are not measured again, speed always is."""
     facts: dict[str, Any] = json.loads(out.read_text(encoding="utf-8")) if out.is_file() else {}
     if "confirmed" not in facts:
-        facts = distances(folder, Distance(data), out, n)
+        facts = distances(folder, Distance(data), out, n, facts.get("searched", {}) if facts.get("n") == n else {})
         _keep(facts, out)
     facts["speed"] = speed(folder, facts["winners"], rounds, batch)
     facts |= {"batch": batch, "threads": torch.get_num_threads()}
@@ -30,22 +30,26 @@ def measure(folder: Path, data: Path, out: Path, *, n: int, rounds: int, batch: 
     return facts
 
 
-def distances(folder: Path, distance: Distance, out: Path, n: int) -> dict[str, Any]:
-    """Both sides' winners, both searches, and distances from other noise. ONNX Runtime runs the network on both sides."""
+def distances(folder: Path, distance: Distance, out: Path, n: int, searched: dict[str, Any]) -> dict[str, Any]:
+    """Both sides' winners, both searches, and distances from other noise. ONNX Runtime runs the network on both sides.
+
+    `searched` is how far a search of the same pipeline had come.
+    """
     theirs, ours = Theirs(folder), Ours(folder)
-    facts: dict[str, Any] = {"n": n, "difference": ours.accelerate(), "searched": {}, "winners": {}}
+    facts: dict[str, Any] = {"n": n, "difference": ours.accelerate(), "searched": searched, "winners": {}}
     theirs.run_by(ours.network())
     features = distance.features(ours.draw(ours.teacher(), n, 0))
     facts["teacher"] = distance(features, 50)
     for side, ways in (("diffusers", theirs.ways()), ("ours", ours.ways())):
-        rows = facts["searched"][side] = list[dict[str, Any]]()
+        rows = facts["searched"][side] = list[dict[str, Any]](searched.get(side, ()))
+        known = {(row["way"], row["calls"], row["n"]): float(row["value"]) for row in rows}
 
         def tell(row: dict[str, Any], rows: list[dict[str, Any]] = rows, side: str = side) -> None:
             rows.append(row)
             print(side, json.dumps(row), flush=True)
             _keep(facts, out)
 
-        found = Search(distance=distance, teacher=features, seed=0, tell=tell).fewest(ways, CALLS[side])
+        found = Search(distance=distance, teacher=features, seed=0, tell=tell, known=known).fewest(ways, CALLS[side])
         if found is None:
             raise SystemExit(f"{side}: no way reaches the mark in at most {CALLS[side].stop - 1} calls")
         facts["winners"][side] = {"way": found[0], "calls": found[1]}
