@@ -15,8 +15,8 @@ from pellucid.core.errors import ConfigError
 from pellucid.core.random import Keyed
 from pellucid.processes import noises, processes
 from pellucid.processes.additive import AdditiveChain
+from pellucid.processes.continuous import Continuous
 from pellucid.processes.gaussian import Gaussian
-from pellucid.processes.process import Process
 from pellucid.schedules import schedules
 from pellucid.schedules.additive import Additive
 from pellucid.schedules.cosine import Cosine
@@ -27,8 +27,8 @@ from pellucid.schedules.schedule import Schedule
 from pellucid.schedules.table import Table
 
 Direction = Literal["generation", "noising"]
-PROCESSES: dict[str, Process] = {
-    **{name: processes[name].example() for name in processes},
+PROCESSES: dict[str, Continuous] = {
+    **{name: processes[name].example() for name in processes if issubclass(processes[name], Continuous)},
     "additive-gaussian": AdditiveChain(schedule=Additive(steps=10)),
     "additive-noising": AdditiveChain(schedule=Additive(steps=10, direction="noising"), noise_kind="uniform"),
     "additive-limit": AdditiveChain(schedule=Additive(steps=10, continuous=True)),
@@ -103,7 +103,7 @@ def test_uniform_noise_is_uniform_exactly() -> None:
 
 
 @every_process
-def test_noise_of_a_process_is_standard_at_every_time(process: Process) -> None:
+def test_noise_of_a_process_is_standard_at_every_time(process: Continuous) -> None:
     """eps has mean 0 and variance 1 whatever the time, also in a batch of many times, and so has a sampler's fresh noise."""
     n = 40_000
     t = process.snap(torch.linspace(0.01, 1, 40, dtype=torch.float64)).repeat(n // 40)
@@ -116,7 +116,7 @@ def test_noise_of_a_process_is_standard_at_every_time(process: Process) -> None:
 
 
 @every_process
-def test_gaussian_says_whether_noise_is_normal(process: Process) -> None:
+def test_gaussian_says_whether_noise_is_normal(process: Continuous) -> None:
     """A process calls itself Gaussian exactly when eps passes a test of normality at its shortest time."""
     first = process.snap(number(0.02))
     p = stats.kstest(process.noise(FastDraws(20_000), "eps", 0, (), first).numpy(), "norm").pvalue
@@ -221,7 +221,7 @@ def test_chain_refuses_what_does_not_fit(settings: dict[str, Any], message: str)
 
 @every_process
 @pytest.mark.parametrize("shape", [(), (4,), (4, 1, 1, 1), (4, 1, 3, 1), (4, 1, 3, 5)], ids=str)
-def test_corruption_and_its_way_back_take_times_of_any_shape(process: Process, shape: tuple[int, ...]) -> None:
+def test_corruption_and_its_way_back_take_times_of_any_shape(process: Continuous, shape: tuple[int, ...]) -> None:
     """A time for all, per sample, per frame or per token: each element is corrupted as it would be alone."""
     generator = torch.Generator().manual_seed(0)
     x0, eps = torch.randn(2, 4, 2, 3, 5, generator=generator, dtype=torch.float64)
@@ -239,7 +239,7 @@ def test_corruption_and_its_way_back_take_times_of_any_shape(process: Process, s
 
 
 @every_process
-def test_corruption_has_the_marginal_it_promises(process: Process) -> None:
+def test_corruption_has_the_marginal_it_promises(process: Continuous) -> None:
     """x_t of many draws has mean alpha x0 and standard deviation sigma; the dtype of the data is kept."""
     n = 50_000
     for time in (0.3, 1.0):
@@ -255,7 +255,7 @@ def test_corruption_has_the_marginal_it_promises(process: Process) -> None:
 # --- q(x_s | x_t, x0)
 
 
-def coefficients(process: Process, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def coefficients(process: Continuous, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Factors of x_t and x0 in the posterior's mean, and its standard deviation."""
     one, zero = torch.ones_like(t), torch.zeros_like(t)
     (keep, std), (pull, _) = process.posterior(one, zero, t, s), process.posterior(zero, one, t, s)
@@ -323,7 +323,7 @@ def test_posterior_of_uniform_noise_is_the_best_linear_one() -> None:
 
 
 @every_process
-def test_prior_is_the_end_of_corruption(process: Process) -> None:
+def test_prior_is_the_end_of_corruption(process: Continuous) -> None:
     """For data of known mean and deviation, the prior has the moments that corrupted data has at t = 1."""
     n, one = 100_000, number(1)
     data = 0.6 + 0.5 * FastDraws(n, 1).normal("data", 0, ())
@@ -360,7 +360,7 @@ def test_snap_goes_up_to_the_next_level(steps: int) -> None:
 
 
 @every_process
-def test_snapped_times_are_admissible(process: Process) -> None:
+def test_snapped_times_are_admissible(process: Continuous) -> None:
     """Snapping never goes down nor beyond 1, and snapped times stay where they are."""
     t = torch.linspace(0.001, 1, 997, dtype=torch.float64)
     snapped = process.snap(t)

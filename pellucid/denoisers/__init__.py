@@ -10,6 +10,8 @@ denoisers = Registry("denoiser", __name__, {
     "wiener": "wiener.Wiener",
     "mixture": "mixture.Mixture",
     "dataset": "dataset.Dataset",
+    "categorical": "categorical.Categorical",
+    "sequences": "sequences.Sequences",
 })
 
 __getattr__, __dir__, __all__ = denoisers.module_interface()

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from pellucid.conditioners.conditioner import Conditioner, Embedded
+from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.frames import Frames
 from pellucid.core.shapes import expand
+from pellucid.denoisers.conditional import Conditional, together
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.preconditioning import Preconditioning, noise_level, scale_in
 from pellucid.denoisers.predicting import Predicting
@@ -17,7 +18,7 @@ from pellucid.networks.network import Network
 from pellucid.processes.process import Process
 
 
-class Parametric(Predicting):
+class Parametric(Conditional, Predicting):
     """x0 = c_skip x_t + c_out F(c_in x_t, c_noise, cond), of which a subclass says what it means.
 
     Arguments:
@@ -76,27 +77,11 @@ class Parametric(Predicting):
             shown.append(seen)
         if self.sketch is not None:
             shown.append(self.sketch(embedded["caption"].vector) / self.sigma_data)
-        shown += [one.planes.to(x_t) for one in embedded.values() if one.planes is not None]
-        vectors = [one.vector for one in embedded.values() if one.vector is not None] + ([told] if told is not None else [])
-        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
-        vector = sum(vectors[1:], vectors[0]) if vectors else None
+        said = together(embedded, *([] if told is None else [told]))
+        shown += [planes.to(x_t) for planes in said.planes]
         picture = torch.cat(shown, dim=1) if len(shown) > 1 else shown[0]
-        output: Tensor = self.network(picture, c_noise.to(x_t), vector, torch.cat(tokens, dim=1) if tokens else None)
+        output: Tensor = self.network(picture, c_noise.to(x_t), said.vector, said.tokens)
         return output
-
-    def null(self, cond: Cond) -> Cond:
-        parts = {name: self.conditioner(name) for name in cond}
-        return {name: cond[name] if part.fixed else part.null(len(cond[name])) for name, part in parts.items()}
-
-    def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
-        """What each conditioner says; one that is not asked for is null."""
-        for name in cond or {}:
-            self.conditioner(name)
-        found = {}
-        for name in self.conditioners:
-            conditioner = self.conditioner(name)
-            found[name] = conditioner(cond[name] if cond and name in cond else conditioner.null(count))
-        return found
 
 
 def _times(t: Tensor, x_t: Tensor) -> Tensor:

@@ -20,7 +20,7 @@ class Posterior:
 
     @property
     def logits(self) -> Tensor:
-        """Log-probabilities over categories, (B, *space, K)."""
+        """Log-probabilities over the categories of each token, (B, C, *space, K)."""
         raise UnsupportedError(f"{type(self).__name__} has no logits")
 
 
@@ -35,9 +35,29 @@ class Mean(Posterior):
         return self._mean
 
 
+class Categories(Posterior):
+    """Distributions over the categories of each token; of how tokens hang together nothing is known.
+
+    Arguments:
+        logits: log-probabilities (B, C, *space, K).
+    """
+
+    def __init__(self, logits: Tensor) -> None:
+        self._logits = logits
+
+    @property
+    def logits(self) -> Tensor:
+        return self._logits
+
+
 def choose(u: Tensor, probabilities: Tensor) -> Tensor:
-    """The index that one uniform number u (B,) draws from each row of `probabilities` (B, K), shape (B,)."""
-    return (u[:, None].to(probabilities) > probabilities.cumsum(1)[:, :-1]).sum(1)
+    """The index that one uniform number of u (...) draws from each row of `probabilities` (..., K), shape (...).
+
+    In float64 u has 52 bits, so that no category is left out that has any probability to speak of; in float32, as with
+    Gumbel noise in it, rare ones would be, as if at a lower temperature (Zheng et al. 2025, section 4).
+    """
+    below = probabilities.cumsum(-1)
+    return (u.unsqueeze(-1).to(below) * below[..., -1:] > below[..., :-1]).sum(-1)
 
 
 def time_per_sample(t: Tensor, count: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean
+from pellucid.processes.continuous import Continuous
 
 LogProb = Callable[[Tensor, Tensor, Cond | None], Tensor]
 """(x_t, t, cond) -> log p(cond | x_t), (B,): a classifier that has seen noise."""
@@ -36,7 +37,7 @@ class Classifier(Denoiser):
         with torch.enable_grad():
             x = x_t.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(self.log_prob(x, t, cond).sum(), x)
-        alpha, sigma = self.process.scales(expand(torch.as_tensor(t), x_t), x_t)
+        alpha, sigma = Continuous.of(self.process).scales(expand(torch.as_tensor(t), x_t), x_t)
         gain = torch.where(alpha > 0, (self.guidance - 1) * sigma**2 / alpha, torch.zeros_like(alpha))
         return Mean(mean + gain * gradient)
 

@@ -10,6 +10,7 @@ from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean
 from pellucid.guidance.observation import Observation
+from pellucid.processes.continuous import Continuous
 
 SPENT = 10
 """Times the precision of numbers, what is left of a direction counts as nothing."""
@@ -50,7 +51,7 @@ class MomentMatching(Denoiser):
             x = x_t.detach().requires_grad_()
             mean = self.denoiser(x, t, cond).mean
             seen = self.observation.operator(mean)
-        alpha, sigma = self.process.scales(t, x_t)
+        alpha, sigma = Continuous.of(self.process).scales(t, x_t)
 
         def spread(v: Tensor) -> Tensor:
             """V A^T v."""

@@ -29,6 +29,7 @@ losses = Registry("loss", __name__, {
     "judged_consistency": "judged_consistency.JudgedConsistencyLoss",
     "autoencoding": "autoencoding.AutoencodingLoss",
     "reading": "reading.ReadingLoss",
+    "elbo": "elbo.ElboLoss",
 })
 
 __getattr__, __dir__, __all__ = losses.module_interface()

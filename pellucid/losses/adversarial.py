@@ -12,6 +12,7 @@ from pellucid.denoisers.latent import Latent
 from pellucid.losses.critic import WIDTHS, Critic
 from pellucid.losses.loss import Loss, Losses
 from pellucid.losses.visible import asked_for, level_picture, visible
+from pellucid.processes.continuous import Continuous
 
 
 class AdversarialLoss(Loss):
@@ -63,7 +64,7 @@ class AdversarialLoss(Loss):
 
     def _below(self, x_t: Tensor, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """A draw of q(x_s | x_t, x0), at the scale that networks are made for."""
-        process, s = self.denoiser.process, (t - 1 / self.denoiser.levels).clamp_min(0)
+        process, s = Continuous.of(self.denoiser.process), (t - 1 / self.denoiser.levels).clamp_min(0)
         mean, std = process.posterior(x_t, x0, t, s)
         alpha_s, sigma_s = process.scales(s, x0)
         return (mean + std * noise.to(x0)) / torch.hypot(alpha_s * self.denoiser.sigma_data, sigma_s)

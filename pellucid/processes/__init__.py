@@ -5,6 +5,8 @@ from pellucid.core.registry import Registry
 processes = Registry("process", __name__, {
     "gaussian": "gaussian.Gaussian",
     "additive": "additive.AdditiveChain",
+    "masked": "masked.Masked",
+    "uniform_tokens": "uniform_tokens.UniformTokens",
 })
 
 noises = Registry("noise", __name__, {

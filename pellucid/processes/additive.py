@@ -11,14 +11,14 @@ from pellucid.core.config import build
 from pellucid.core.errors import ConfigError
 from pellucid.core.random import Draws
 from pellucid.processes import noises
+from pellucid.processes.continuous import Continuous
 from pellucid.processes.noise import Noise
-from pellucid.processes.process import Process
 from pellucid.schedules.additive import Additive
 from pellucid.schedules.schedule import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
-class AdditiveChain(Process):
+class AdditiveChain(Continuous):
     """x_t = x0 + sum_{k < t T} sqrt(increment_k) z_k, z_k independent of the given kind with mean 0 and variance 1.
 
     Arguments:

@@ -7,12 +7,12 @@ from typing import Self
 from torch import Tensor
 
 from pellucid.core.random import Draws
-from pellucid.processes.process import Process
+from pellucid.processes.continuous import Continuous
 from pellucid.schedules.rectified import Rectified
 
 
 @dataclass(frozen=True, kw_only=True)
-class Gaussian(Process):
+class Gaussian(Continuous):
     """x_t = alpha_t x0 + sigma_t eps with eps standard normal, for any schedule."""
 
     @classmethod

@@ -1,47 +1,54 @@
-"""What every process is: x_t from clean data and noise, the prior at t = 1, and q(x_s | x_t, x0).
+"""What every process is: clean data made noisy up to a time t, and what is left of it at t = 1.
 
-    x_t = alpha_t x0 + sigma_t eps,    eps = process.noise(...), of mean 0 and variance 1 at every t
-
-A process whose noise is not Gaussian differs in how `noise` is drawn, not in the formula. Times `t` and `s` have shape (B,)
-or broadcast against x_t: one per sample, per frame or per token.
+Times `t` and `s` have shape (B,) or broadcast against x_t: one per sample, per frame or per token. At t = 0 data is as it
+is; at t = 1 nothing of it is left, or next to nothing.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import hypot
 from typing import Self
 
-import torch
 from torch import Tensor
 
-from pellucid.core.errors import ConfigError
+from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
-from pellucid.core.shapes import expand
 from pellucid.schedules.schedule import Schedule
-
-WIDEST_DATA = 1.0
-"""Largest alpha_1 std(data) / sigma_1 that a prior is corrected for; beyond it the chain is refused."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Process(ABC):
-    """Corruption of continuous data along a schedule."""
+    """Corruption of data along a schedule. Of values it is `Continuous`, of tokens `Discrete`."""
 
     schedule: Schedule
 
+    @classmethod
+    def of(cls, process: "Process") -> Self:
+        """`process`, if it is of this kind.
+
+        Raises:
+            UnsupportedError: it is of another.
+        """
+        if not isinstance(process, cls):
+            raise UnsupportedError(f"A process of kind {cls.__name__} is needed here, and {type(process).__name__} is none")
+        return process
+
     @property
-    @abstractmethod
     def gaussian(self) -> bool:
         """Whether x_t given x0 is Gaussian at every t, which deterministic samplers and likelihoods assume."""
+        return False
 
     @abstractmethod
     def noise(self, draws: Draws, purpose: str, step: int, shape: Sequence[int], t: Tensor) -> Tensor:
-        """eps for x_t: (B, *shape), float64, mean 0 and variance 1; `t` is (B,), a scalar, or broadcasts against x_t."""
+        """eps for x_t: (B, *shape), float64; `t` is (B,), a scalar, or broadcasts against x_t."""
 
     @abstractmethod
-    def fresh_noise(self, draws: Draws, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
-        """Noise for one step of a sampler, of the kind of a single increment, variance 1."""
+    def corrupt(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
+        """x_t, of the shape of x0."""
+
+    @abstractmethod
+    def prior(self, eps: Tensor, *, mean: float = 0.0, std: float = 0.0) -> Tensor:
+        """A draw of x_1 from noise, for data of the given mean and standard deviation."""
 
     @classmethod
     @abstractmethod
@@ -52,59 +59,10 @@ class Process(ABC):
         """The nearest admissible times at or above `t`; a continuous process admits all."""
         return t
 
-    def scales(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-        """(alpha_t, sigma_t), broadcastable to `like`, in its dtype and on its device."""
-        t = expand(torch.as_tensor(t, dtype=torch.float64), like)
-        return self.schedule.alpha(t).to(like), self.schedule.sigma(t).to(like)
-
-    def corrupt(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """x_t = alpha_t x0 + sigma_t eps."""
-        alpha_t, sigma_t = self.scales(t, x0)
-        return alpha_t * x0 + sigma_t * eps.to(x0)
-
-    def prior(self, eps: Tensor, *, mean: float = 0.0, std: float = 0.0) -> Tensor:
-        """A draw of x_1 from noise of variance 1, for data of the given mean and standard deviation.
-
-        The spread that the data still has at t = 1 is added to that of the noise, so a prior slightly too narrow is
-        corrected: N(alpha_1 mean, sigma_1^2 + alpha_1^2 std^2).
-        """
-        one = torch.ones((), dtype=torch.float64)
-        alpha_1, sigma_1 = float(self.schedule.alpha(one)), float(self.schedule.sigma(one))
-        return alpha_1 * mean + hypot(sigma_1, alpha_1 * std) * eps
-
-    def check_prior(self, std: float) -> float:
-        """alpha_1 std / sigma_1: how wide the data still is beside the noise at t = 1. 0 is ideal.
+    def check_prior(self, std: float) -> float:  # noqa: ARG002
+        """How much of data of this standard deviation is still to be seen at t = 1, beside the noise. 0 is ideal.
 
         Raises:
-            ConfigError: the data is wider than the noise; then no prior that ignores the data can be right.
+            ConfigError: too much; then no prior that ignores the data can be right.
         """
-        one = torch.ones((), dtype=torch.float64)
-        alpha_1, sigma_1 = float(self.schedule.alpha(one)), float(self.schedule.sigma(one))
-        width = alpha_1 * std / sigma_1
-        if width > WIDEST_DATA:
-            raise ConfigError(
-                f"The prior is too narrow for the data: at t = 1 the noise has standard deviation {sigma_1:.3g}, what is "
-                f"left of the data {alpha_1 * std:.3g}. Raise the noise (sigma_max, increment_0 or tau) until sigma_1 is "
-                f"at least {10 * alpha_1 * std:.3g}"
-            )
-        return width
-
-    def posterior(self, x_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation of q(x_s | x_t, x0), s < t. The Gaussian of Kingma et al. 2021 (VDM), appendix A.
-
-            alpha_{t|s} = alpha_t / alpha_s,   sigma_{t|s}^2 = sigma_t^2 - alpha_{t|s}^2 sigma_s^2
-            mean = alpha_{t|s} sigma_s^2 / sigma_t^2 x_t + alpha_s sigma_{t|s}^2 / sigma_t^2 x0
-            std  = sigma_{t|s} sigma_s / sigma_t
-
-        For noise that is not Gaussian these are the best linear mean and its deviation, exact in the limit of small steps.
-        """
-        keep, pull, std = posterior_coefficients(self.schedule, expand(t, x_t), expand(s, x_t))
-        return keep.to(x_t) * x_t + pull.to(x_t) * x0, std.to(x_t)
-
-
-def posterior_coefficients(schedule: Schedule, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Factors of x_t and x0 in the mean of q(x_s | x_t, x0), and its standard deviation, in float64."""
-    alpha_t, sigma_t, alpha_s, sigma_s = schedule.alpha(t), schedule.sigma(t), schedule.alpha(s), schedule.sigma(s)
-    alpha_ts = alpha_t / alpha_s
-    new = 1 - (alpha_ts * sigma_s / sigma_t) ** 2  # share of the variance at t that came after s
-    return alpha_ts * (sigma_s / sigma_t) ** 2, alpha_s * new, sigma_s * new.sqrt()
+        return 0.0

@@ -17,6 +17,8 @@ samplers = Registry("sampler", __name__, {
     "consistency": "consistency.Consistency",
     "picard": "picard.Picard",
     "learned": "learned.Learned",
+    "tokens": "tokens.Tokens",
+    "reveal": "tokens.Reveal",
 })
 
 grids = Registry("grid", __name__, {

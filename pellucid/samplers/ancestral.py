@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from torch import Tensor
 
+from pellucid.processes.continuous import Continuous
 from pellucid.samplers.sampler import Now, Sampler
 from pellucid.schedules.schedule import require
 
@@ -34,7 +35,7 @@ class Ancestral(Sampler):
         return True
 
     def step(self, now: Now, x: Tensor) -> Tensor:
-        mean, std = now.process.posterior(x, now.mean(x, now.t), now.t, now.s)
+        mean, std = Continuous.of(now.process).posterior(x, now.mean(x, now.t), now.t, now.s)
         return mean if float(std) == 0 else mean + self.noise_scale * std * now.noise(x)
 
 
@@ -56,5 +57,5 @@ class PosteriorSampling(Sampler):
         return True
 
     def step(self, now: Now, x: Tensor) -> Tensor:
-        mean, std = now.process.posterior(x, now.sample(x, now.t), now.t, now.s)
+        mean, std = Continuous.of(now.process).posterior(x, now.sample(x, now.t), now.t, now.s)
         return mean if float(std) == 0 else mean + std * now.noise(x)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from pellucid.processes.process import posterior_coefficients
+from pellucid.processes.continuous import posterior_coefficients
 from pellucid.samplers.sampler import Now, Sampler, combine
 from pellucid.schedules.schedule import require
 

@@ -15,8 +15,10 @@ from torch import Tensor
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.processes.continuous import Continuous
 from pellucid.processes.process import Process
 
+NEEDED = {"mean": "a mean", "sample": "a sample", "logits": "the logits"}
 Callback = Callable[["Progress"], None]
 """Called after every step."""
 
@@ -77,6 +79,13 @@ class Now:
         self.latest = self.denoiser(x, t, self.cond).mean
         return self.latest
 
+    def logits(self, x: Tensor, t: Tensor) -> Tensor:
+        """Log-probabilities of each token of x0 given x_t = x: one evaluation of the denoiser."""
+        self.nfe += self.denoiser.calls(float(t), self.cond is not None)
+        logits: Tensor = self.denoiser(x, t, self.cond).logits
+        self.latest = logits.argmax(-1)
+        return logits
+
     def sample(self, x: Tensor, t: Tensor) -> Tensor:
         """A draw from p(x0 | x_t = x): one evaluation of the denoiser."""
         self.nfe += self.denoiser.calls(float(t), self.cond is not None)
@@ -91,7 +100,7 @@ class Now:
 
     def noise(self, like: Tensor) -> Tensor:
         """Fresh noise of the process's kind, variance 1."""
-        return self.process.fresh_noise(self.source, "sampler", self.step, like.shape[1:]).to(like)
+        return Continuous.of(self.process).fresh_noise(self.source, "sampler", self.step, like.shape[1:]).to(like)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,9 +151,12 @@ class Sampler(ABC):
         name, process = type(self).__name__, denoiser.process
         if self.needs not in denoiser.offers:
             offered = ", ".join(sorted(denoiser.offers))
+            why = "Re-noising a mean is not a sample; use ddim, heun or dpmpp with this denoiser"
+            if "logits" in denoiser.offers:
+                why = "Tokens have no mean; use reveal or tokens with this denoiser"
             raise UnsupportedError(
-                f"Sampler {name} needs a {self.needs} of p(x0 | x_t), but {type(denoiser).__name__} offers only: {offered}. "
-                "Re-noising a mean is not a sample; use ddim, heun or dpmpp with this denoiser"
+                f"Sampler {name} needs {NEEDED[self.needs]} of p(x0 | x_t), but {type(denoiser).__name__} offers only: "
+                f"{offered}. {why}"
             )
         if self.assumes_gaussian and not process.gaussian:
             raise UnsupportedError(

@@ -1,0 +1,68 @@
+"""The denoiser of tokens: a network that says how likely each category is for each of them."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
+from pellucid.core.shapes import expand
+from pellucid.denoisers.conditional import Conditional, together
+from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.posterior import Categories
+from pellucid.denoisers.sequences import NEVER
+from pellucid.networks.network import Network
+from pellucid.processes.discrete import Discrete
+
+EMBEDDED = 128
+"""Features by which a network sees a token."""
+
+
+class Categorical(Conditional):
+    """log p(x0 | x_t, cond) = log softmax F(E[x_t], c_noise, cond), token by token.
+
+    Where x_t itself shows what is clean (a mask), that is what x0 is, and the network is not told the time, on which the
+    answer does not depend (Ou et al. 2025, RADD, theorem 1). Else c_noise = 2 t - 1, for each token its own.
+
+    Arguments:
+        process: of tokens.
+        network: F, from EMBEDDED channels to as many as there are categories.
+        conditioners: one for each entry of `cond`.
+    """
+
+    offers: ClassVar[frozenset[str]] = frozenset({"logits"})
+
+    def __init__(
+        self, *, process: Discrete, network: Network, conditioners: Mapping[str, Conditioner] | None = None
+    ) -> None:
+        super().__init__(process, conditioners)
+        self.network = network
+        self.embedding = nn.Embedding(process.states, EMBEDDED)
+
+    @property
+    def sampling(self) -> dict[str, Any]:
+        return {"sampler": "reveal" if Discrete.of(self.process).absorbing else "tokens"}
+
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Categories:
+        process, t = Discrete.of(self.process), torch.as_tensor(t, dtype=torch.float64)
+        t = t.expand(len(x_t)) if t.ndim == 0 else t
+        if cond and "given" in cond and isinstance(known := self.conditioner("given"), KnownTokens):
+            x_t, t = known.force(cond["given"], x_t, t)
+        said, seen = together(self.embedded(cond, len(x_t))), self.embedding(x_t[:, 0]).movedim(-1, 1)
+        c_noise = torch.zeros(len(x_t)) if process.absorbing else 2 * t - 1
+        logits = self.network(seen, c_noise.to(seen), said.vector, said.tokens).movedim(1, -1).unsqueeze(1)
+        if process.absorbing:
+            logits = settled(logits, x_t, process.categories)
+        elif cond and "given" in cond:
+            known_here = (expand(t, x_t) == 0).to(x_t.device).unsqueeze(-1)
+            logits = torch.where(known_here, settled(logits, x_t), logits)
+        return Categories(logits.log_softmax(-1))
+
+
+def settled(logits: Tensor, x_t: Tensor, mask: int = UNKNOWN) -> Tensor:
+    """Logits of tokens x_t, those that are no mask being what they are."""
+    there = nn.functional.one_hot(x_t.clamp(max=logits.shape[-1] - 1), logits.shape[-1]).bool()
+    sure = torch.where(there, 0.0, NEVER).to(logits)
+    return torch.where((x_t == mask).unsqueeze(-1), logits, sure)
