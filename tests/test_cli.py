@@ -64,10 +64,11 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }  # fmt: skip
     for name, array in arrays.items():
         np.save(home / f"{name}.npy", array)
-    for name in ("empty", "texts", "broken", "mixed"):
+    for name in ("empty", "texts", "odd", "broken", "mixed"):
         (home / name).mkdir()
     (home / "cut.npy").write_bytes((home / "tiny.npy").read_bytes()[:1000])
     (home / "texts" / "a.txt").write_text("hello")
+    (home / "odd" / "a.xyz").write_text("hello")
     (home / "bad.toml").write_text("a = [")
     for path in (home / folder / name for folder in ("broken", "mixed") for name in ("[red]x[bold].png", "\x1b[31m.png")):
         path.write_bytes(b"no picture")
@@ -143,7 +144,7 @@ RUNS = [
 ]  # fmt: skip
 DATA = [
     ("@tyny.npy", r"There is no '.*tyny\.npy'\. Did you mean '.*tiny\.npy'"), ("@empty", "no picture.*It is empty"),
-    ("@texts", r"'a\.txt': its name does not end like a picture's"), ("@broken", "not a picture, whatever its name says"),
+    ("@odd", r"'a\.xyz': its name does not end like a picture's"), ("@broken", "not a picture, whatever its name says"),
     ("@cut.npy", "is cut short: its header promises 48"), ("@nan.npy", "NaN or Inf, first in picture 0"),
     ("@same.npy", "nothing to learn"), ("@words.npy", "expected pictures as"), ("@tiny.npy --condition label", "no labels"),
 ]  # fmt: skip

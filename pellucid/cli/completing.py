@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
-from pellucid.cli.sample import FILMS, Grid, Label, Prompt, Sampler, Steps, check_out, parts, wanted
+from pellucid.cli.sample import FILMS, TEXTS, Grid, Label, Prompt, Sampler, Steps, check_out, parts, wanted
 from pellucid.core.errors import ConfigError, nearest
 
 if TYPE_CHECKING:
@@ -17,18 +17,17 @@ PAST = 2  # windows before a forecast in a chart
 VERSIONS, QUANTILES = 100, "0.05,0.25,0.75,0.95"  # of a series
 
 Place = Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)]
-Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on.",
+Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on, or a text.",
                                        show_default=False)]  # fmt: skip
-Versions = Annotated[int, typer.Option("-n", metavar="N", min=1, help="Versions that are drawn.")]
 Quantiles = Annotated[str, typer.Option(metavar="LIST", help="Besides the median; 'none' for the median alone.")]
 
 
 def continue_(
     model: Place,
-    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table with the columns trained on, or a film.",
+    source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table with the columns trained on, a film, or a text.",
                                            show_default=False)],
     length: Annotated[
-        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows or frames to go on for.", show_default=False)
+        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows, frames or tokens to go on for.", show_default=False)
     ],
     out: Annotated[
         Path | None,
@@ -53,20 +52,22 @@ def continue_(
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """What comes next: a forecast with quantiles, or a film that goes on.
+    """What comes next: a forecast with quantiles, or a film or text that goes on.
 
     Of a table, draws N versions of the next rows of each series in INPUT, and
     writes their median and quantiles. Where some columns are known ahead, put
     them into INPUT, leave the others empty, and use `pellucid impute`. Of a film,
-    writes INPUT, at the model's size and rate, and L frames more.
+    writes INPUT, at the model's size and rate, and L frames more; likewise a text.
 
     Examples:
       pellucid continue runs/power history.csv --length 48 --out forecast.csv
       pellucid continue runs/power history.csv -l 48 --out forecast.png
+      pellucid continue runs/poems begun.txt --length 300 --out poem.txt
       pellucid continue runs/emoji heart.webp --length 80 --out longer.mp4
     """
-    check_out(out, (*SUFFIXES, *FILMS), "--out", folder=False)
+    check_out(out, (*SUFFIXES, *FILMS, *TEXTS), "--out", folder=False)
     from pellucid.interop.load import load
+    from pellucid.modalities.text import Text
     from pellucid.modalities.video import Video
 
     loaded = load(model, choose_device(device))
@@ -75,6 +76,11 @@ def continue_(
         if quantiles is not None:
             raise ConfigError(f"--quantiles {quantiles}: a film has none, leave it out")
         _roll(loaded, source, out or Path("continued.webp"), length, n or 1, {**asked, "prompt": prompt}, seed, json, quiet)
+    elif isinstance(loaded.modality, Text):
+        for option, value in (("--quantiles", quantiles), ("--prompt", prompt)):
+            if value is not None:
+                raise ConfigError(f"{option} {value}: a text goes on from INPUT alone, leave it out")
+        _write(loaded, source, out or Path("continued.txt"), length, n or 1, asked, "", seed, json, quiet)
     elif prompt is not None:
         raise ConfigError(f"--prompt '{prompt}': series know labels and columns, no words")
     else:
@@ -86,10 +92,15 @@ def impute(
     model: Place,
     source: Input,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart, .npy: all versions.")
-    ] = Path("filled.csv"),
-    n: Versions = 100,
+        Path | None,
+        typer.Option("--out", "-o", metavar="FILE", help="A .csv or .parquet table, a .png chart, .npy: all versions; .txt.",
+                     show_default="filled.csv or filled.txt"),
+    ] = None,
+    n: Annotated[
+        int | None, typer.Option("-n", metavar="N", min=1, help="Versions that are drawn.", show_default="100; 1 of a text")
+    ] = None,
     quantiles: Quantiles = "none",
+    gap: Annotated[str, typer.Option(metavar="LETTER", help="Of a text: what stands for each token to be found.")] = "_",
     label: Label = None,
     sampler: Sampler = None,
     steps: Steps = None,
@@ -103,17 +114,24 @@ def impute(
     """Fill in what is missing.
 
     Draws N versions of all empty cells of INPUT, given everything else in it, and
-    writes the table with their median there. What is known stays as it is.
+    writes the table with their median there. Of a text, draws what stands for
+    each _ in it. What is known stays as it is.
 
     Examples:
       pellucid impute runs/power gaps.csv --out filled.csv
+      pellucid impute runs/poems gaps.txt --out filled.txt
       pellucid impute runs/power gaps.csv --quantiles 0.05,0.95 --out filled.png
     """
     asked: dict[str, Any] = {"label": label, "sampler": sampler, "steps": steps, "grid": grid, "setting": setting}
-    check_out(out, SUFFIXES, "--out", folder=False)
+    check_out(out, (*SUFFIXES, *TEXTS), "--out", folder=False)
     from pellucid.interop.load import load
+    from pellucid.modalities.text import Text
 
-    _run(load(model, choose_device(device)), source, out, 0, n, quantiles, asked, seed, json, quiet)
+    loaded = load(model, choose_device(device))
+    if isinstance(loaded.modality, Text):
+        _write(loaded, source, out or Path("filled.txt"), 0, n or 1, asked, gap, seed, json, quiet)
+    else:
+        _run(loaded, source, out or Path("filled.csv"), 0, n or VERSIONS, quantiles, asked, seed, json, quiet)
 
 
 def _run(
@@ -172,6 +190,39 @@ def _roll(
     }  # fmt: skip
     facts = {"frames": whole, "new": length, "n": n, "nfe": made.nfe, "seed": made.seed, "notes": notes, "file": str(out)}
     result(lines, facts, json, quiet)
+
+
+def _write(
+    model: "Model", source: Path, out: Path, length: int, n: int, asked: dict[str, Any], gap: str, seed: int | None,
+    json: bool, quiet: bool,
+) -> None:  # fmt: skip
+    """A text that goes on for `length` tokens, or whose gaps are filled."""
+    _check_place(out, source, TEXTS, "a text")
+    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.conditioners.known_tokens import UNKNOWN
+    from pellucid.modalities.text import Text
+    from pellucid.model.writing import read_text, tokens, write
+
+    settings = parts(model, {"sampler": asked["sampler"], "grid": asked["grid"]}, asked["setting"] or [])
+    text = read_text(source)
+    assert isinstance(model.modality, Text)
+    before = tokens(model.modality, text, gap)
+    missing = before.count(UNKNOWN)
+    if gap and not missing:
+        raise ConfigError(f"'{source}' has no '{gap}' to be filled in: write one for each letter, or give --gap")
+    with counting(console(quiet), "drawing") as tell:
+        made = write(
+            model, [text], n=n, length=len(before) + length if length else None, gap=gap, more=not gap, progress=tell,
+            label=wanted(model, asked["label"]), steps=asked["steps"], seed=seed or 0, **settings,
+        )  # fmt: skip
+    made.save(out)
+    what = counted(length or missing, "token")
+    lines = {
+        "done": f"{what}, {counted(n, 'version')}, {counted(made.nfe, 'network call')} each, in {duration(made.seconds)}, "
+                f"seed {made.seed}",
+        "text": str(out),
+    }  # fmt: skip
+    result(lines, {"new": length or missing, "n": n, "nfe": made.nfe, "seed": made.seed, "file": str(out)}, json, quiet)
 
 
 def _check_place(out: Path, source: Path, suffixes: tuple[str, ...], what: str) -> None:

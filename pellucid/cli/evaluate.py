@@ -139,8 +139,10 @@ def _table(found: Sequence["Evaluation"]) -> dict[str, str]:
 def _better(name: str) -> str:
     from pellucid.metrics import metrics
 
-    if name == "closeness":
+    if name in ("closeness", "copied"):
         return "well above real data: copies"
+    if name in ("entropy", "repeats"):
+        return "like real data is better"
     return f"{metrics[name].better if name in metrics else 'more'} is better"
 
 

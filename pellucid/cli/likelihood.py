@@ -27,10 +27,12 @@ def likelihood(
     """How probable data is under the model; fewer bits are better.
 
     Pictures are taken as bytes, each spread uniformly over its level of 256:
-    knowing nothing costs 8 bits per dimension.
+    knowing nothing costs 8 bits per dimension. Text is measured by the elbo, in
+    bits per character.
 
     Examples:
       pellucid likelihood runs/photos HELD_OUT/
+      pellucid likelihood runs/poems held-out.txt -n 256
       pellucid likelihood runs/fashion data/fashion-mnist -n 256 --method elbo
     """
     from pellucid.cli.console import console, counted, duration
@@ -46,16 +48,20 @@ def likelihood(
         raise UserError(f"The likelihood is not a number: the weights of '{model}' are damaged, or its training went wrong")
     for note in found.notes:
         screen.print(f"data      {note}")
+    method = "elbo" if found.of == "character" else method
     how = f"ode in {counted(steps, 'step')}" if method == "ode" else f"elbo at {counted(steps, 'noise level')}"
     spread = "as a density, on the model's scale"
     if found.levels is not None:
         spread = f"{found.levels} levels dequantised uniformly"
+    elif found.of == "character":
+        spread = "of whole windows"
     lines = {
-        "bits": f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} per dimension (95% interval)",
+        "bits": f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} per {found.of} (95% interval)",
         "from": f"{counted(found.n, 'sample')}, {how}, {spread}, {duration(found.seconds)}",
     }  # fmt: skip
+    unit = "dim" if found.of == "dimension" else found.of
     values = {
-        "bits_per_dim": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method, "steps": steps,
-        "seed": seed or 0, "seconds": found.seconds,
+        f"bits_per_{unit}": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method,
+        "steps": steps, "seed": seed or 0, "seconds": found.seconds,
     }  # fmt: skip
     result(lines, values, json, quiet)

@@ -23,18 +23,23 @@ SOUNDS = (".wav", ".flac", ".ogg")
 FILMS = (".mp4", ".webm", ".webp", ".gif", ".png", ".jpg", ".npy")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
 SCANS = (".nii", ".nii.gz", ".dcm")
+TEXTS = (".txt", ".jsonl")
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
 Out = Annotated[
     Path,
-    typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv, .wav or .nii of all, or a folder for each."),
+    typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv, .wav, .nii, .txt of all; or a folder."),
 ]
 Label = Annotated[
     str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
 ]
 Prompt = Annotated[
-    str | None, typer.Option(metavar="TEXT", help="What to make, in words; (word:1.3) weighs, {red|blue} gives both.")
+    str | None,
+    typer.Option(metavar="TEXT", help="What to make, in words; (word:1.3) weighs, {red|blue} gives both. Begins texts."),
+]
+Length = Annotated[
+    int | None, typer.Option(metavar="L", min=1, help="Of texts: tokens that each has; more than the window goes on.")
 ]
 Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What not to make, in words; takes guidance above 1.")]
 Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(samplers)}.")]
@@ -73,6 +78,7 @@ def sample(
     out: Out = Path("samples.png"),
     label: Label = None,
     prompt: Prompt = None,
+    length: Length = None,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
@@ -105,10 +111,11 @@ def sample(
       pellucid sample runs/fashion -n 100 --within 10
       pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
       pellucid sample runs/heads -n 4 --out heads.nii.gz
+      pellucid sample runs/poems -n 4 --prompt "In spring" --out spring.txt
       pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS, *SCANS), "--out", folder=True)
+    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS, *SCANS, *TEXTS), "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
@@ -134,12 +141,30 @@ def sample(
     }  # fmt: skip
     lines |= with_reuse(loaded, reuse, n, screen, **asked, **given)
     with counting(screen, "sampling") as tell:
-        made = loaded.sample(n, journey=journey is not None, progress=tell, **asked, **given)
+        made = _drawn(loaded, n, length, journey=journey is not None, progress=tell, **asked, **given)
     check_numbers(made)
     written = made.save(out)
     if journey is not None:
         made.save_journey(journey)
     result({**lines, **_told(made, out, written, journey)}, _values(made, given, written, journey), json, quiet)
+
+
+def _drawn(model: "Model", n: int, length: int | None, prompt: list[str] | None = None, **settings: Any) -> "Samples":
+    """Samples; of texts, those that begin with the prompt."""
+    from pellucid.modalities.text import Text
+
+    if not isinstance(model.modality, Text):
+        if length is not None:
+            raise ConfigError(f"--length {length}: the model is not of texts, leave it out")
+        return model.sample(n, prompt=prompt, **settings)
+    if length is None and prompt is None:
+        return model.sample(n, **settings)
+    from pellucid.model.writing import write
+
+    negative = settings.pop("negative", None)
+    if negative is not None:
+        raise ConfigError(f"--negative '{negative}': a text begins as it is told, nothing leads away from it")
+    return write(model, prompt or [""], n=n, length=length, **settings)
 
 
 def _told(made: "Samples", out: Path, written: list[Path], journey: Path | None) -> dict[str, str]:

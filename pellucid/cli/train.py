@@ -11,6 +11,7 @@ from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choos
 FILES = (
     ("model", "model.safetensors"), ("adapters", "lora.safetensors"), ("pipeline", "pipeline"),
     ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("to hear", "pictures/samples.wav"),
+    ("to read", "pictures/samples.txt"),
     ("journey", "pictures/journey.gif"), ("report", "report.html"),
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
@@ -83,6 +84,7 @@ def train(
     spent = 60 * model.card["minutes"]
     done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
     done += f", loss {display.loss:.4f}" if display.loss is not None else ""
-    more = f"pellucid sample {quote(str(out))} -n 16 --out {files.get('to hear', files['samples']).name}"
+    played = files.get("to hear") or files.get("to read") or files["samples"]
+    more = f"pellucid sample {quote(str(out))} -n 16 --out {played.name}"
     lines = {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}
     result(lines, {"run": out, **files, **model.card}, json, quiet)

@@ -1,7 +1,7 @@
 """The denoiser of tokens: a network that says how likely each category is for each of them."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -24,22 +24,25 @@ class Categorical(Conditional):
     """log p(x0 | x_t, cond) = log softmax F(E[x_t], c_noise, cond), token by token.
 
     Where x_t itself shows what is clean (a mask), that is what x0 is, and the network is not told the time, on which the
-    answer does not depend (Ou et al. 2025, RADD, theorem 1). Else c_noise = 2 t - 1, for each token its own.
+    answer does not depend (Ou et al. 2025, RADD, theorem 1). Else c_noise = 2 t - 1, for each token its own. Where a token
+    stands is part of E: among masks alone a network that knows distances only could not tell the first from the last.
 
     Arguments:
         process: of tokens.
+        length: how many a sample has.
         network: F, from EMBEDDED channels to as many as there are categories.
         conditioners: one for each entry of `cond`.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"logits"})
+    offers: frozenset[str] = frozenset({"logits"})
 
     def __init__(
-        self, *, process: Discrete, network: Network, conditioners: Mapping[str, Conditioner] | None = None
+        self, *, process: Discrete, length: int, network: Network, conditioners: Mapping[str, Conditioner] | None = None
     ) -> None:
         super().__init__(process, conditioners)
         self.network = network
         self.embedding = nn.Embedding(process.states, EMBEDDED)
+        self.places = nn.Embedding(length, EMBEDDED)
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -50,7 +53,7 @@ class Categorical(Conditional):
         t = t.expand(len(x_t)) if t.ndim == 0 else t
         if cond and "given" in cond and isinstance(known := self.conditioner("given"), KnownTokens):
             x_t, t = known.force(cond["given"], x_t, t)
-        said, seen = together(self.embedded(cond, len(x_t))), self.embedding(x_t[:, 0]).movedim(-1, 1)
+        said, seen = together(self.embedded(cond, len(x_t))), (self.embedding(x_t[:, 0]) + self.places.weight).movedim(-1, 1)
         c_noise = torch.zeros(len(x_t)) if process.absorbing else 2 * t - 1
         logits = self.network(seen, c_noise.to(seen), said.vector, said.tokens).movedim(1, -1).unsqueeze(1)
         if process.absorbing:

@@ -1,7 +1,7 @@
 """The denoiser that goes to the end of its path in one call, or in a few."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from torch import Tensor
 
@@ -29,7 +29,7 @@ class Consistency(Parametric):
         segments: K.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"sample"})
+    offers: frozenset[str] = frozenset({"sample"})
 
     def __init__(
         self,

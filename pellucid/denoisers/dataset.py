@@ -1,6 +1,6 @@
 """The exact denoiser of a finite data set: the floor of every training loss, and what memorising looks like."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -22,7 +22,7 @@ class Dataset(Denoiser):
         points: (N, C, *space).
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean", "sample"})
+    offers: frozenset[str] = frozenset({"mean", "sample"})
 
     def __init__(self, process: Process, *, points: Tensor) -> None:
         super().__init__(process)

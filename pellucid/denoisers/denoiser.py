@@ -26,7 +26,7 @@ class Denoiser(nn.Module, ABC):
         pictures: how many things of the shape of x0 its network sees side by side, x_t among them.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    offers: frozenset[str] = frozenset({"mean"})
     fitted: ClassVar[bool] = False
     pictures: ClassVar[int] = 1
 

@@ -41,7 +41,7 @@ class Latent(Parametric):
             channels.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"sample"})
+    offers: frozenset[str] = frozenset({"sample"})
     pictures: ClassVar[int] = 2
     spreads: ClassVar[bool] = False
     log_variance: nn.Parameter | None

@@ -1,6 +1,6 @@
 """The exact denoiser of a Gaussian mixture: ground truth for samplers, likelihoods and losses."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -27,7 +27,7 @@ class Mixture(Denoiser):
         covariances: (M, D, D), positive semi-definite; zeros give points.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean", "sample"})
+    offers: frozenset[str] = frozenset({"mean", "sample"})
 
     def __init__(self, process: Process, *, weights: Tensor, means: Tensor, covariances: Tensor) -> None:
         super().__init__(process)

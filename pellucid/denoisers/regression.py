@@ -1,6 +1,5 @@
 """The denoiser that is trained by regression: it knows the mean of the posterior."""
 
-from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,7 +14,7 @@ class Regression(Parametric):
     Arguments: see `Parametric`.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    offers: frozenset[str] = frozenset({"mean"})
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
         return Mean(self.clean(x_t, t, cond))

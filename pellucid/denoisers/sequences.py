@@ -1,6 +1,6 @@
 """The exact denoiser of a finite set of sequences of tokens, each with its probability."""
 
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -26,7 +26,7 @@ class Sequences(Denoiser):
         weights: (N,) their probabilities.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"logits", "sample"})
+    offers: frozenset[str] = frozenset({"logits", "sample"})
 
     def __init__(self, process: Discrete, *, sequences: Tensor, weights: Tensor) -> None:
         super().__init__(process)

@@ -61,7 +61,7 @@ class Wiener(Parametric):
         UnsupportedError: too large a shape.
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    offers: frozenset[str] = frozenset({"mean"})
     fitted: ClassVar[bool] = True
 
     centre: Tensor

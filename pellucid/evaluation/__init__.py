@@ -7,6 +7,7 @@ features = Registry("feature network", __name__, {
     "classifier": "classifier.ClassifierFeatures",
     "fixed": "fixed.FixedFeatures",
     "temporal": "temporal.TemporalFeatures",
+    "grams": "grams.GramFeatures",
     "inception": "inception.InceptionFeatures",
     "dinov2": "dinov2.Dinov2Features",
 })

@@ -1,7 +1,7 @@
 """Bits per dimension of real data under a model."""
 
 from dataclasses import dataclass
-from math import prod, sqrt
+from math import log, nan, prod, sqrt
 from pathlib import Path
 from time import perf_counter
 from typing import Literal
@@ -13,8 +13,11 @@ from pellucid.codecs.identity import Identity
 from pellucid.core.errors import DataError, UnsupportedError
 from pellucid.core.items import Item, Origin
 from pellucid.core.random import Keyed
+from pellucid.data.pack import Pack
 from pellucid.denoisers.wiener import Wiener
-from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood
+from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood, token_elbo
+from pellucid.modalities.text import Text
+from pellucid.modalities.vocabulary import END
 from pellucid.model.model import Model
 
 
@@ -23,7 +26,7 @@ class Bits:
     """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value, None where it is any
     number.
 
-    `notes` are sentences about what was chosen while reading the data.
+    `notes` are sentences about what was chosen while reading the data; `of` is what a dimension is.
     """
 
     mean: float
@@ -32,6 +35,7 @@ class Bits:
     levels: int | None
     seconds: float
     notes: tuple[str, ...] = ()
+    of: str = "dimension"
 
 
 def measure_bits(
@@ -49,6 +53,8 @@ def measure_bits(
         UnsupportedError: the model works in the space of a codec, where densities of pictures are not known, or some of the
             data's values follow from the others, so that there is no density.
     """
+    if isinstance(model.modality, Text):
+        return _of_text(model, model.modality, *_choose(model, data, n), steps, seed, batch)
     if not isinstance(model.codec, Identity):
         raise UnsupportedError("Likelihoods are of what is diffused; this model diffuses the latents of a codec")
     if isinstance(model.denoiser, Wiener) and not bool((model.denoiser.variances > 0).all()):
@@ -74,6 +80,32 @@ def measure_bits(
     error = float(bits.std()) / sqrt(len(bits))
     seconds = perf_counter() - start
     return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=seconds, notes=notes)
+
+
+def bits_of_pack(model: Model, pack: Pack, *, n: int = 64, steps: int = 64, seed: int = 0) -> Bits:
+    """The same of a pack of texts."""
+    assert isinstance(model.modality, Text)
+    return _of_text(model, model.modality, pack[pack.spread(n)][0], (), steps, seed)
+
+
+def _of_text(
+    model: Model, text: Text, stored: np.ndarray, notes: tuple[str, ...], steps: int, seed: int, batch: int = 64
+) -> Bits:
+    """By the ELBO, for each character; the token that ends a text counts as one, what fills a window up not at all."""
+    start, nats, counts = perf_counter(), [], []
+    for first in range(0, len(stored), batch):
+        part = stored[first : first + batch]
+        x0 = text.decode(part).to(model.device)
+        nats.append(-token_elbo(model.denoiser, x0, Keyed(seed, range(first, first + len(part))), levels=steps))
+        counts.append(torch.tensor([len(one) + (END in row) for one, row in zip(text.texts(x0), part, strict=True)]))
+    bits, count = torch.cat(nats) / log(2), torch.cat(counts).double()
+    mean = float(bits.sum() / count.sum())
+    apart = float((bits - mean * count).std()) if len(bits) > 1 else nan
+    error = apart / sqrt(len(bits)) / float(count.mean())  # of a ratio of means
+    return Bits(
+        mean=mean, standard_error=error, n=len(bits), levels=None, seconds=perf_counter() - start, notes=notes,
+        of="character",
+    )  # fmt: skip
 
 
 def _choose(model: Model, data: Path, n: int) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -26,10 +26,10 @@ def choose_network(name: str, source: Source, weights: Path | None = None) -> Fe
 
 def fitting(source: Source) -> str:
     """Pinned features for a known data set, a classifier of the data's own labels if there are enough, else fixed ones; what
-    suits series for those.
+    suits series or texts for those.
     """
-    if len(source.seen) == 2:
-        return "temporal"
+    if len(source.seen) < 3:
+        return "temporal" if len(source.seen) == 2 else "grams"
     from pellucid.evaluation.fashion import NAMES, SHAPE
 
     if source.pack.shape == SHAPE and set(source.names) == set(NAMES):

@@ -20,6 +20,8 @@ NAMED = 5
 """Rejected files that are named."""
 ROWS, COLUMNS = 12, 12
 """Of a sheet of examples, at most."""
+WIDEST = 2600
+"""Pixels of a sheet of examples either way, about."""
 LETTERS = 14
 """Of a label under a picture."""
 
@@ -59,7 +61,8 @@ def write_examples(pack: Pack, modality: Modality, path: Path) -> bool:
     try:
         *_, height, width = modality.pictures(pack[rows[0][:1]][0])[0].shape
         few = max(1, round(len(rows[0]) * min(1.0, 2 * height / width)))  # of strips, such as films, fewer in a row
-        rows = [row[:few] for row in rows]
+        few = max(1, min(few, WIDEST // width))
+        rows = [row[:few] for row in rows[: max(1, WIDEST // height)]]
         ids = list(chain.from_iterable(rows))
         names = [_short(pack.label_names[label]) if label >= 0 else None for label in pack.labels[ids]]
         shown = modality.pictures(pack[np.array(ids)][0])

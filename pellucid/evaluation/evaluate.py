@@ -18,6 +18,7 @@ from pellucid.evaluation.evaluation import Evaluation
 from pellucid.evaluation.nearest import Nearest, nearest
 from pellucid.evaluation.quality import quality
 from pellucid.evaluation.source import Source, opened
+from pellucid.evaluation.written import written
 from pellucid.metrics import shares
 from pellucid.metrics.result import Result
 from pellucid.model.model import Model
@@ -75,6 +76,7 @@ def evaluate(
         asked, truth = (samples.labels, source.labels(ids)) if judged else (None, None)
         found = quality(ours, theirs, network, asked=asked, truth=truth, seed=seed)
         near, found["closeness"] = _closeness(source, samples, seed)
+        found |= written(source, samples, seed) if model.facts.categories else {}
         trained_on = source.pack.content == model.card.get("data")
         return Evaluation(
             metrics=found, features=registry.name_of(network), n=n, n_real=len(ids), samples=samples, nearest=near,

@@ -16,7 +16,9 @@ from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.processes.discrete import Discrete
 
+GOLDEN = 0.618033988749895
 EXACT_DIVERGENCE = 128
 """Up to this many dimensions the divergence is summed exactly, one gradient each; beyond it is estimated."""
 
@@ -108,7 +110,7 @@ def elbo(
     integral = torch.zeros(len(x0), dtype=torch.float64)
     with torch.no_grad():
         for i in range(levels):
-            log_snr = low + (high - low) * (i + (offset + i * 0.618033988749895) % 1) / levels
+            log_snr = low + (high - low) * (i + (offset + i * GOLDEN) % 1) / levels
             eps = draws.normal("elbo", i, x0.shape[1:]).to(x0)
             y = x0 + expand(torch.exp(-log_snr / 2), x0).to(x0) * eps
             error = (x0 - _denoise(denoiser, y, -log_snr / 2, cond)).double().cpu().flatten(1)
@@ -120,6 +122,20 @@ def elbo(
     kl = 0.5 * (dim * (u_max**2 / variance - 1 + log(variance / u_max**2)) + square / variance)
     reconstruction = -dim / 2 * (log(2 * pi * u_min**2) + 1)
     return reconstruction - kl - (high - low) / (2 * levels) * integral
+
+
+def token_elbo(denoiser: Denoiser, x0: Tensor, draws: Draws, *, levels: int = 64, cond: Cond | None = None) -> Tensor:
+    """A lower bound of log p(x0) in nats, (B,), of tokens (B, 1, *space), in continuous time: minus the mean of the rates of
+    `Discrete.rate` over `levels` stratified times. Tight for the exact denoiser.
+    """
+    process, total = Discrete.of(denoiser.process), torch.zeros(len(x0), dtype=torch.float64)
+    offset = draws.uniform("level", 0, ())
+    with torch.no_grad():
+        for i in range(levels):
+            t = (i + (offset + i * GOLDEN) % 1) / levels
+            x_t = process.corrupt(x0, t, draws.uniform("elbo", i, x0.shape[1:]))
+            total += process.rate(x0, x_t, denoiser(x_t, t, cond).logits, t).double().cpu().flatten(1).sum(1)
+    return -total / levels
 
 
 def bits_per_dim(log_likelihood: Tensor, dim: int, *, step: float = 1.0) -> Tensor:

@@ -2,10 +2,10 @@
 
 from torch import Tensor
 
-from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.posterior import Mean
+from pellucid.denoisers.posterior import Posterior
 from pellucid.guidance.interval import EVERYWHERE, Interval
+from pellucid.guidance.leading import LED, centre, lead
 
 
 class Autoguidance(Denoiser):
@@ -26,13 +26,12 @@ class Autoguidance(Denoiser):
     ) -> None:  # fmt: skip
         super().__init__(denoiser.process)
         self.denoiser, self.weak, self.guidance, self.interval = denoiser, weak, guidance, interval
+        self.offers = denoiser.offers & LED
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
-        strong, weight = self.denoiser(x_t, t, cond).mean, self._weight(t)
-        if bool((weight == 1).all()):
-            return Mean(strong)
-        weak = self.weak(x_t, t, cond).mean
-        return Mean(strong + expand(weight - 1, x_t).to(x_t) * (strong - weak))
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
+        strong, weight = centre(self, self.denoiser(x_t, t, cond)), self._weight(t)
+        weak = None if bool((weight == 1).all()) else centre(self, self.weak(x_t, t, cond))
+        return lead(self, strong, weak, weight, x_t)
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)

@@ -3,17 +3,17 @@
 import torch
 from torch import Tensor
 
-from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.posterior import Mean
+from pellucid.denoisers.posterior import Posterior
 from pellucid.guidance.interval import EVERYWHERE, Interval
+from pellucid.guidance.leading import LED, centre, lead
 
 
 class ClassifierFree(Denoiser):
     """D = D_cond + (w - 1) (D_cond - D_null) within an interval of noise levels; D_cond elsewhere.
 
     That is D_null + w (D_cond - D_null), written so that w = 1 leaves D_cond as it is to the last bit. Both are evaluated in
-    one batch. The result has a mean only: guided posteriors are not sampled.
+    one batch. Of tokens D is their log-probabilities, up to a sum.
 
     Arguments:
         denoiser: the one to guide; its `null(cond)` asks for nothing.
@@ -27,16 +27,17 @@ class ClassifierFree(Denoiser):
     ) -> None:
         super().__init__(denoiser.process)
         self.denoiser, self.guidance, self.interval, self.away = denoiser, guidance, interval, away or {}
+        self.offers = denoiser.offers & LED
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
         weight = self._weight(t)
         if cond is None or bool((weight == 1).all()):
-            return Mean(self.denoiser(x_t, t, cond).mean)
+            return lead(self, centre(self, self.denoiser(x_t, t, cond)), None, weight, x_t)
         null = {**self.null(cond), **{name: row.expand(len(x_t), *row.shape[1:]) for name, row in self.away.items()}}
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
         times = t if t.numel() == 1 or len(t) == 1 else torch.cat([t, t])
-        wanted, neutral = self.denoiser(torch.cat([x_t, x_t]), times, both).mean.chunk(2)
-        return Mean(wanted + expand(weight - 1, x_t).to(x_t) * (wanted - neutral))
+        wanted, neutral = centre(self, self.denoiser(torch.cat([x_t, x_t]), times, both)).chunk(2)
+        return lead(self, wanted, neutral, weight, x_t)
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)

@@ -1,7 +1,7 @@
 """The denoiser around a U-Net of diffusers."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -31,7 +31,7 @@ class Pretrained(Predicting):
         size: (H, W) of the pictures, for a network that is told of it (SDXL).
     """
 
-    offers: ClassVar[frozenset[str]] = frozenset({"mean"})
+    offers: frozenset[str] = frozenset({"mean"})
     size: Tensor
 
     def __init__(

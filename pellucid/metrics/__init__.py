@@ -16,6 +16,12 @@ shares = Registry("share", __name__, {
     "closeness": "closeness.closeness",
 })
 
+writing_figures = Registry("figure of writing", __name__, {
+    "entropy": "writing.entropy",
+    "repeats": "writing.repeats",
+    "copied": "copied.copied",
+})
+
 scores = Registry("score", __name__, {
     "discriminative": "discriminative.Discriminative",
     "predictive": "predictive.Predictive",

@@ -4,6 +4,7 @@ from pellucid.core.registry import Registry
 
 # The first that recognises its files is taken: tables may tell of sounds that lie beside them.
 modalities = Registry("modality", __name__, {
-    "sound": "sound.Sound", "video": "video.Video", "scan": "scan.Scan", "series": "series.Series", "image": "image.Image",
+    "sound": "sound.Sound", "video": "video.Video", "scan": "scan.Scan", "series": "series.Series", "text": "text.Text",
+    "image": "image.Image",
 })
 __getattr__, __dir__, __all__ = modalities.module_interface()

@@ -58,6 +58,11 @@ class Modality(ABC):
         """An instance for the contract tests."""
         return cls()
 
+    @property
+    def categories(self) -> int:
+        """How many there are of the tokens that data is made of; 0: it is made of values."""
+        return 0
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like data of this kind, from names and a glance at a few files."""
@@ -108,7 +113,7 @@ class Modality(ABC):
 
     @abstractmethod
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
-        """From the storage type to the model's range, float32, of the same shape and device."""
+        """From the storage type to the model's range, float32, or int64 of tokens, of the same shape and device."""
 
     @abstractmethod
     def encode(self, x: Tensor) -> NDArray[Any]:

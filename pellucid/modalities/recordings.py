@@ -1,4 +1,4 @@
-"""What reading sounds, films and scans has in common: a first look at all headers, then windows of one after the other."""
+"""What reading sounds, films, scans and texts has in common: a first look, then windows of one after the other."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from pellucid.sources.source import Source
 
 Why = Callable[[Exception], str]
 """The reason for a rejection, in words for the user."""
-Windows = Callable[[Entry, str | None, dict[str, None]], Iterator[Item | None]]
+Windows = Callable[[Entry, str | None, dict[str, None]], Iterator[Item | Rejection | None]]
 """Of an entry with this label; keys of the last argument are sentences for the user. None: it is part of an item that
 a later entry completes.
 """

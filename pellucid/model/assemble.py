@@ -5,14 +5,17 @@ from typing import Any
 
 from pellucid.codecs import codecs
 from pellucid.codecs.codec import Codec
+from pellucid.codecs.identity import Identity
 from pellucid.conditioners import conditioners
 from pellucid.conditioners.conditioner import TOKEN_WIDTH, Conditioner
 from pellucid.conditioners.frames import Frames
 from pellucid.conditioners.given import Given
+from pellucid.conditioners.known_tokens import KnownTokens
 from pellucid.conditioners.label import Label
 from pellucid.core.config import build, validated
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.denoisers import denoisers
+from pellucid.denoisers.categorical import EMBEDDED, Categorical
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.latent import Latent
 from pellucid.denoisers.regression import Regression
@@ -29,6 +32,7 @@ from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.networks import networks
 from pellucid.networks.network import Network
 from pellucid.processes import processes
+from pellucid.processes.discrete import Discrete
 from pellucid.processes.process import Process
 from pellucid.samplers import grids, samplers
 from pellucid.samplers.grid import Grid
@@ -39,24 +43,40 @@ from pellucid.schedules.shifted import Shifted
 
 SAMPLING = ("sampler", "steps", "grid", "guidance", "guidance_interval", "against")
 """Settings of a `sampling` section."""
+DISCRETE, CONTINUOUS = "masked or uniform_tokens (recipe = text)", "gaussian or additive"
 AGAINST = ("null", "weak")
 """What guidance leads away from: the same denoiser asked for nothing, or the model's own weak one."""
 STRONGEST = 1e6  # weight of guidance; what is beyond overflows
 
 
-def assemble_process(config: ModelConfig) -> Process:
-    """The process with its schedule."""
+def assemble_process(config: ModelConfig, categories: int = 0) -> Process:
+    """The process with its schedule.
+
+    Arguments:
+        categories: of tokens; 0 of values.
+
+    Raises:
+        ConfigError: the process is not of what the data is made of.
+    """
     section = {key: value for key, value in config.schedule.items() if key != "shift"}
     schedule: Schedule = build(schedules, section)
     if "shift" in config.schedule:
         shift = validated(Shifted, {"shift": config.schedule["shift"]}, "schedule", hidden={"base": schedule})
         schedule = Shifted(base=schedule, **shift)
-    process: Process = build(processes, config.process, schedule=schedule)
+    name = config.process.get("name")
+    discrete = isinstance(name, str) and name in processes and issubclass(processes[name], Discrete)
+    if discrete != bool(categories):
+        what, known = ("tokens", DISCRETE) if categories else ("values", CONTINUOUS)
+        raise ConfigError(f"process.name = {name}: the data is made of {what}, expected {known}")
+    counted = {"categories": categories} if discrete else {}
+    process: Process = build(processes, config.process, schedule=schedule, **counted)
     return process
 
 
 def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
     """The denoiser with a network for the codec's shape and conditioners for labels and captions, where there are any."""
+    if issubclass(kind_of(config), Categorical) or facts.categories:
+        return _of_tokens(config, facts, codec)
     channels, *space = codec.latent_shape(facts.shape)
     section = {"sigma_data": facts.std, **config.denoiser}
     rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
@@ -77,6 +97,24 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     if rank:
         given["sketch"] = Sketch(width=network.embedding_width, shape=(channels, *space), rank=rank)
     denoiser: Denoiser = build(denoisers, section, **given)
+    return denoiser
+
+
+def _of_tokens(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
+    """Of samples that are made of tokens."""
+    process, kind = assemble_process(config, facts.categories), kind_of(config)
+    if not issubclass(kind, Categorical) or not isinstance(codec, Identity):
+        raise ConfigError(f"denoiser.name = {config.denoiser.get('name')}, codec.name = {config.codec.get('name')}: tokens "
+                          "take categorical and identity (recipe = text)")  # fmt: skip
+    network: Network = build(
+        networks, config.network, in_channels=EMBEDDED, out_channels=facts.categories, space=facts.shape[1:], token_width=0
+    )
+    conditions: dict[str, Conditioner] = {"given": KnownTokens(shape=facts.shape, categories=facts.categories)}
+    if facts.labels:
+        conditions["label"] = Label(names=facts.labels, width=network.embedding_width)
+    denoiser: Denoiser = build(
+        denoisers, config.denoiser, process=process, length=facts.shape[1], network=network, conditioners=conditions
+    )
     return denoiser
 
 

@@ -31,9 +31,10 @@ class Facts(BaseModel):
     """What the data decided: stored with the model, not set by the user.
 
     shape is (C, *space) of a sample; labels the class names; captions whether samples have any; given whether parts of
-    samples may be given, from which the model goes on; forced whether those are whole frames, known by their times; missing
-    whether some values were; mean and std are over all values of what is diffused: the data in the model's range, or its
-    latents; modality what its kind of data learned (`Modality.learn`).
+    samples may be given, from which the model goes on; forced whether those are whole frames, known by their times;
+    missing whether some values were; mean and std are over all values of what is diffused: the data in the model's
+    range, or its latents; categories how many there are of the tokens that samples are made of, 0 where they are
+    values; modality what its kind of data learned (`Modality.learn`).
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -44,6 +45,7 @@ class Facts(BaseModel):
     given: bool = False
     forced: bool = False
     missing: bool = False
+    categories: int = 0
     mean: float = 0.0
     std: float = 0.5
     modality: dict[str, Any] = {}

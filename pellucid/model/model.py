@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from pellucid.codecs.codec import Codec
 from pellucid.conditioners.conditioner import Conditioner
+from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
 from pellucid.conditioners.prompt import expand
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Key, Keyed
@@ -23,6 +24,7 @@ from pellucid.model.files import read_model, write_model
 from pellucid.model.samples import Samples
 from pellucid.model.start import Start
 from pellucid.networks.initialise import initialise
+from pellucid.processes.continuous import Continuous
 from pellucid.samplers.sampler import Progress
 
 WITHOUT_GAUSSIAN = {"sampler": "ancestral", "steps": 250}
@@ -138,7 +140,7 @@ class Model:
             learned: whether a solver that was learned for as many steps may be used, where no other is asked for.
         """
         defaults = {"sampler": self.modality.sampler, "steps": self.modality.steps, "guidance": 1.0, "against": "null"}
-        if not self.denoiser.process.gaussian:
+        if isinstance(self.denoiser.process, Continuous) and not self.denoiser.process.gaussian:
             defaults |= WITHOUT_GAUSSIAN
         given = {key: value for key, value in settings.items() if value is not None}
         found = {**defaults, **self.denoiser.sampling, **self.config.sampling, **given}
@@ -215,13 +217,14 @@ class Model:
                     progress(first // batch * ticks + now.step, ticks * -(-n // batch))
 
             draws = Keyed(seed, list(ids))
-            x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None)
+            begun = start.rows(first, len(ids)) if start and len(times) < len(whole) else None
+            x = self.first(draws, times[0], begun, part)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
             denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
             x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
             with torch.no_grad():
-                pieces.append(_kept(self.codec.decode(x).float().cpu(), part))
+                pieces.append(_kept(self._plain(x), part))
         return Samples(
             data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=round(sum(calls.values()) / n), journey=frames,
             seconds=perf_counter() - began,
@@ -241,21 +244,39 @@ class Model:
         prompts = [one for one in expand(prompt) for _ in range(n)]
         return self.sample(len(prompts), prompt=prompts, **settings)
 
-    def first(self, draws: Keyed, t: Tensor, start: Start | None = None) -> Tensor:
-        """The state at time t that sampling starts from: noise alone, or over data."""
+    def first(self, draws: Keyed, t: Tensor, start: Start | None = None, cond: Cond | None = None) -> Tensor:
+        """The state at time t that sampling starts from: noise alone, or over data, with known tokens in their places."""
         process = self.denoiser.process
         eps = process.noise(draws, "prior", 0, self.codec.latent_shape(self.facts.shape), t)
         if start is None:
-            return process.prior(eps, mean=self.facts.mean, std=self.facts.std).to(self.device, self.dtype)
+            return self._with_known(self._ours(process.prior(eps, mean=self.facts.mean, std=self.facts.std)), cond)
         with torch.no_grad():
-            return process.corrupt(self.codec.encode(start.x0.to(self.device, self.dtype)), t, eps)
+            return process.corrupt(self.codec.encode(self._ours(start.x0)), t, eps)
 
     def _frame(self, x: Tensor, t: float) -> Tensor:
         """The first samples at time t as data, scaled to about unit size."""
+        if self.facts.categories:
+            return x[:JOURNEY_SAMPLES].cpu()
         time = torch.tensor(t, dtype=torch.float64)
         size = torch.hypot(self.denoiser.process.schedule.alpha(time), self.denoiser.process.schedule.sigma(time))
         shown: Tensor = self.codec.decode(x[:JOURNEY_SAMPLES] / max(1.0, float(size))).float().cpu()
         return shown
+
+    def _ours(self, x: Tensor) -> Tensor:
+        """On the model's device; values in its precision."""
+        return x.to(self.device, self.dtype if x.is_floating_point() else None)
+
+    def _plain(self, x: Tensor) -> Tensor:
+        """Samples as they are handed out."""
+        decoded = self.codec.decode(x).cpu()
+        return decoded.float() if decoded.is_floating_point() else decoded
+
+    def _with_known(self, x: Tensor, cond: Cond | None) -> Tensor:
+        """The first state with tokens that are known in their places; of values the denoiser takes care."""
+        known = self.conditioners.get("given")
+        if cond is None or "given" not in cond or not isinstance(known, KnownTokens):
+            return x
+        return known.force(cond["given"], x, torch.ones(len(x), dtype=torch.float64))[0]
 
     def condition(self, n: int, **asked: Any) -> dict[str, Tensor]:
         """`cond` for n samples, of what was asked for by name."""
@@ -298,7 +319,9 @@ def _check(n: int, batch: int, seed: int, start: Start | None, given: Observatio
 def _kept(made: Tensor, cond: Cond | None) -> Tensor:
     """Samples with what was given of them as it was."""
     given = (cond or {}).get("given")
-    return made if given is None else torch.where(given.isnan(), made, given)
+    if given is None:
+        return made
+    return torch.where(given.isnan() if given.is_floating_point() else given == UNKNOWN, made, given)
 
 
 def _repeated(asked: str | Sequence[str] | None, n: int) -> tuple[str, ...] | None:

@@ -85,8 +85,9 @@ class Batches:
             conds.append(self.conditions(self.pack, shown.ids[here], labels[here], x0[torch.from_numpy(here)], draws, epoch))
             noises.append({name: draws.normal(f"{name} noise", epoch, shape) for name, shape in self.noises.items()})
         cond = {name: torch.cat([part[name] for part in conds]) for name in conds[0]}
-        more = {name: torch.cat([part[name] for part in noises]).to(x0) for name in self.noises}
-        return NoisyBatch(x0, torch.cat(eps).to(x0), shown.ids, torch.cat(times), cond, more)
+        more = {name: torch.cat([part[name] for part in noises]).to(self.device, self.dtype) for name in self.noises}
+        noise = torch.cat(eps).to(self.device, self.dtype)
+        return NoisyBatch(x0, noise, shown.ids, torch.cat(times), cond, more)
 
     def encoded(self, ids: NDArray[np.int64]) -> Tensor:
         """What is diffused of samples as they are stored, (B, C, *space)."""
@@ -99,4 +100,5 @@ class Batches:
 
     def _encoded(self, stored: NDArray[np.generic]) -> Tensor:
         with torch.no_grad():
-            return self.codec.encode(self.modality.decode(stored).to(self.device, self.dtype))
+            x = self.modality.decode(stored)
+            return self.codec.encode(x.to(self.device, self.dtype if x.is_floating_point() else None))

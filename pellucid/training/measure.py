@@ -7,6 +7,7 @@ from typing import Any
 
 from pellucid.core.errors import UnsupportedError
 from pellucid.data.pack import Pack, is_pack
+from pellucid.evaluation.bits import bits_of_pack
 from pellucid.evaluation.choose import fitting
 from pellucid.evaluation.cost_curve import CostCurve
 from pellucid.evaluation.curves import metric_name
@@ -31,6 +32,8 @@ OVERHEAD, REAL = 1.5, 5
 """What comparing costs over drawing; real samples for each generated one, which keeps that true."""
 LEARNING = 300.0
 """Seconds of training from which a classifier may be trained to measure with."""
+MEASURED = 64
+"""Samples whose likelihood is."""
 SEED = 1  # other samples than those of the first look
 HEADLINE = ("frechet", "precision", "recall", "agreement", "closeness")
 
@@ -42,6 +45,8 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         look: samples already drawn, which show what one costs.
         tell: is given the outcome, or why there is none, under the name "quality".
     """
+    if model.facts.categories:
+        _measure_bits(model, run, tell)
     by_hand = f"pellucid evaluate {quote(str(run))}"
     trained, each = 60 * float(model.card["minutes"]), OVERHEAD * look.seconds / len(look)
     n = min(MOST, int(SHARE * trained / each))
@@ -60,6 +65,19 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         tell("quality", f"not measured: interrupted. {by_hand}")
     except Exception as error:
         tell("quality", f"not measured: {str(error) or type(error).__name__}")
+
+
+def _measure_bits(model: Model, run: Path, tell: Tell) -> None:
+    """Of some of the training data."""
+    by_hand = f"pellucid likelihood {quote(str(run))} DATA"
+    try:
+        found = bits_of_pack(model, Pack.open(run_data(run)), n=MEASURED, seed=SEED)
+        facts = {"mean": found.mean, "standard_error": found.standard_error, "n": found.n}
+        append_event(run, "bits", int(model.card["samples_seen"]), **facts)
+        spread = f"{found.mean:.2f} ± {1.96 * found.standard_error:.2f}"
+        tell("likelihood", f"{spread} bits per {found.of} of training data; of other data: {by_hand}")
+    except KeyboardInterrupt:
+        tell("likelihood", f"not measured: interrupted. {by_hand}")
 
 
 def run_data(run: Path) -> Path:

@@ -3,6 +3,7 @@
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key
+from pellucid.denoisers.categorical import Categorical
 from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.latent import Adversarial, Latent, Variational
@@ -14,10 +15,11 @@ from pellucid.losses.adaptive import Adaptive
 from pellucid.losses.adversarial import AdversarialLoss
 from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
+from pellucid.losses.elbo import ElboLoss
 from pellucid.losses.filtering import FilteringLoss
 from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.loss import Loss
-from pellucid.losses.time import Levels, Times
+from pellucid.losses.time import Levels, Times, Uniform
 from pellucid.losses.variational import VariationalLoss
 from pellucid.model.assemble import guided
 from pellucid.model.model import Model
@@ -52,6 +54,8 @@ def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | Non
             loss = AdversarialLoss(denoiser=denoiser, gamma=config.loss.gamma)
         case Consistency():
             loss = _consistency(config, model, denoiser, start)
+        case Categorical():
+            loss = ElboLoss(denoiser=denoiser)
         case Wiener():
             loss = FilteringLoss(denoiser=denoiser, missing=model.facts.missing)
         case Regression() | Pretrained():
@@ -100,7 +104,7 @@ def _consistency(config: RunConfig, model: Model, denoiser: Consistency, start: 
 
 
 def build_times(config: RunConfig, denoiser: Denoiser) -> Times:
-    """As configured, but the levels of a denoiser that has some.
+    """As configured, but the levels of a denoiser that has some; uniform, as an ELBO is, of tokens.
 
     Raises:
         ConfigError: times that follow the losses, of a loss that tells none.
@@ -108,5 +112,7 @@ def build_times(config: RunConfig, denoiser: Denoiser) -> Times:
     if config.loss.times.get("name") == "adaptive" and not isinstance(denoiser, Regression | Pretrained):
         raise ConfigError(f"loss.times.name = adaptive follows the losses of a regression: a {type(denoiser).__name__} has "
                           "none such, set it to mode")
+    if isinstance(denoiser, Categorical):
+        return Uniform()
     found: Times = Levels(levels=denoiser.levels) if isinstance(denoiser, Latent) else build(times, config.loss.times)
     return found

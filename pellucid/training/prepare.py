@@ -87,7 +87,7 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
     share = modality.given if config.loss.given is None else config.loss.given
     facts = Facts(
         shape=pack.shape, labels=labels, captions=with_captions, given=share > 0, forced=forced_share(config, modality) > 0,
-        missing=bool(pack.missing), mean=mean, std=std, modality=learned,
+        missing=bool(pack.missing), categories=modality.categories, mean=mean, std=std, modality=learned,
     )  # fmt: skip
     return Prepared(pack, modality, facts, kind)
 

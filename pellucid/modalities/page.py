@@ -1,0 +1,63 @@
+"""Texts as small pictures: letters of one width on paper, drawn by Pillow."""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+from math import ceil, sqrt
+from pathlib import Path
+from textwrap import wrap
+from unicodedata import east_asian_width
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+SIZE, LEADING, MARGIN = 13, 17, 8
+PAPER, INK = (255, 255, 255), (28, 32, 40)
+ASPECT = 2.2  # columns to lines
+NARROWEST, WIDEST = 36, 64  # columns
+PLACES = ("/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
+FONTS = {
+    "wide": ("NotoSansMonoCJK*", "NotoSansCJK*", "wqy-*", "DroidSansFallback*", "PingFang*", "msyh*"),
+    "narrow": ("DejaVuSansMono.ttf", "LiberationMono-Regular*", "NotoSansMono-*", "Menlo*", "consola.ttf"),
+}
+"""Of many scripts, those that fit the letters first; where a machine has none of them, Pillow's own, which knows Latin."""
+
+
+def pages(texts: Sequence[str], length: int) -> list[NDArray[np.uint8]]:
+    """Each text as a picture (3, H, W), all of one size, with room for `length` characters."""
+    columns = int(min(WIDEST, max(NARROWEST, ceil(sqrt(length * ASPECT)))))
+    broken = [list(_lines(text, columns)) for text in texts]
+    lines = min(max(map(len, broken), default=1), 2 * ceil(length / columns) + 2)
+    font = _font(any(east_asian_width(letter) in "WF" for text in texts for letter in text))
+    width = 2 * MARGIN + ceil(columns * max(font.getlength("n"), SIZE / 2))
+    size = (width, 2 * MARGIN + max(1, lines) * LEADING)
+    return [_page(one[:lines], size, font) for one in broken]
+
+
+def _page(lines: Sequence[str], size: tuple[int, int], font: ImageFont.FreeTypeFont) -> NDArray[np.uint8]:
+    picture = Image.new("RGB", size, PAPER)
+    draw = ImageDraw.Draw(picture)
+    for place, line in enumerate(lines):
+        draw.text((MARGIN, MARGIN + place * LEADING), line, font=font, fill=INK)
+    return np.ascontiguousarray(np.asarray(picture, dtype=np.uint8).transpose(2, 0, 1))
+
+
+def _lines(text: str, columns: int) -> Iterator[str]:
+    """Broken where they are too long: at spaces, and between wide letters, of which half as many fit."""
+    for line in text.split("\n"):
+        wide = sum(east_asian_width(letter) in "WF" for letter in line) > len(line) / 2
+        yield from wrap(line, columns // 2 if wide else columns, replace_whitespace=False, drop_whitespace=False) or [""]
+
+
+@cache
+def _font(wide: bool) -> ImageFont.FreeTypeFont:
+    for pattern in FONTS["wide" if wide else "narrow"]:
+        for place in PLACES:
+            for path in sorted(Path(place).rglob(pattern)) if Path(place).is_dir() else ():
+                try:
+                    return ImageFont.truetype(str(path), SIZE)
+                except OSError:
+                    continue
+    found = ImageFont.load_default(SIZE)
+    assert isinstance(found, ImageFont.FreeTypeFont)
+    return found
