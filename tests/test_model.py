@@ -309,8 +309,8 @@ def test_every_process_trains_and_samples(process: str, pictures: Path, tmp_path
     assert made.facts.labels == ("0", "1", "2")
     for name, sampler in samplers.items():
         section = {"name": name, "rows": sampler.example().rows} if name == "learned" else name
-        if sampler.needs == "sample" or (process.startswith("uniform") and sampler.assumes_gaussian):
-            with pytest.raises(UnsupportedError, match=r"Sampler \w+ (needs a sample|assumes Gaussian)"):
+        if sampler.needs != "mean" or (process.startswith("uniform") and sampler.assumes_gaussian):
+            with pytest.raises(UnsupportedError, match=r"Sampler \w+ (needs a sample|needs the logits|assumes Gaussian)"):
                 made.sample(1, sampler=section, steps=3)
             continue
         found = made.sample(2, label="all", guidance=1.5, sampler=section, steps=3)

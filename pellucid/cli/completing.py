@@ -27,7 +27,7 @@ def continue_(
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table with the columns trained on, a film, or a text.",
                                            show_default=False)],
     length: Annotated[
-        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows, frames or tokens to go on for.", show_default=False)
+        int, typer.Option("--length", "-l", metavar="L", min=1, help="Rows, frames, tokens to add.", show_default=False)
     ],
     out: Annotated[
         Path | None,

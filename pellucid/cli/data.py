@@ -74,7 +74,7 @@ def show(
         pack, values = prepared.pack, {"path": str(source), **contents(prepared.pack)}
         values |= {
             "axes": prepared.modality.axes, "found": found, "duplicates": duplicates(pack), "mean": prepared.facts.mean,
-            "std": prepared.facts.std,
+            "std": prepared.facts.std, "categories": prepared.facts.categories,
             "training": _training(pack.label_names, values["unlabelled"], bool(pack.captioned)),
         }  # fmt: skip
         if out.suffix.lower() == ".html":
@@ -205,6 +205,8 @@ def _lines(values: dict[str, Any]) -> dict[str, str]:
     lines |= _skipped(values)
     if values["duplicates"]:
         lines["doubles"] = f"{counted(values['duplicates'], 'sample')} equal to an earlier one"
+    if values["categories"]:
+        return lines | {"tokens": f"{values['categories']:,} kinds", "training": values["training"]}
     lines["values"] = f"mean {values['mean']:.3f}, standard deviation {values['std']:.3f}, in the model's range"
     return lines | {"training": values["training"]}
 

@@ -4,10 +4,13 @@ from pellucid.core.registry import Registry
 
 recipes = Registry("data recipe", __name__, {
     "animated_emoji": "animated_emoji.AnimatedEmoji",
+    "chinese_poems": "chinese_poems.ChinesePoems",
     "digits": "digits.Digits",
     "electricity": "electricity.Electricity",
     "emoji": "emoji.Emoji",
     "fashion_mnist": "fashion_mnist.FashionMNIST",
+    "fortunes": "fortunes.Fortunes",
+    "king_james": "king_james.KingJames",
     "melodies": "melodies.Melodies",
     "notes": "notes.Notes",
     "photographs": "photographs.Photographs",

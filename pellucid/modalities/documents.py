@@ -75,13 +75,13 @@ def decoded(data: bytes) -> str:
 
 
 def _parts(text: str, split: Split) -> list[str]:
-    """Documents without line breaks around them; where the whole is one it is as it is."""
+    """Documents without line breaks around them; where the whole is one it is as it is, without the break that ends it."""
     lines = text.split("\n")
     if split == "line":
         return lines
     if split == "paragraph":
         return _between(lines, lambda line: not line.strip())
-    return _between(lines, lambda line: line == PERCENT) if split == "auto" and PERCENT in lines else [text]
+    return _between(lines, lambda line: line == PERCENT) if split == "auto" and PERCENT in lines else [text.removesuffix("\n")]
 
 
 def _between(lines: list[str], is_border: Any) -> list[str]:

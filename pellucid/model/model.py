@@ -217,8 +217,7 @@ class Model:
                     progress(first // batch * ticks + now.step, ticks * -(-n // batch))
 
             draws = Keyed(seed, list(ids))
-            begun = start.rows(first, len(ids)) if start and len(times) < len(whole) else None
-            x = self.first(draws, times[0], begun, part)
+            x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None, part)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
             denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
