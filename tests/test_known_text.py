@@ -1,12 +1,15 @@
 """Known texts, from a program and packages that are stood in for here: what is fetched is text that training reads."""
 
+import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from pellucid.core.errors import UserError
 from pellucid.core.items import Item, Origin
-from pellucid.known import debian_texts, king_james, recipes
+from pellucid.known import debian_texts, descriptions, king_james, recipes, verses
+from pellucid.known.descriptions import described
 from pellucid.known.fortunes import KINDS
 from pellucid.modalities.text import Text
 
@@ -73,3 +76,95 @@ def test_files_of_fortune(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert ("law 4", "law") in texts_in(tmp_path / "sayings" / "validation")
     assert ("law 9", "law") in texts_in(tmp_path / "sayings" / "test")
     assert len(texts_in(tmp_path / "sayings" / "train")) == 64
+
+
+# Pairs
+
+
+def pairs_in(folder: Path) -> list[tuple[str, str]]:
+    files = [next((folder / part).glob("*.jsonl")) for part in ("train", "validation", "test")]
+    rows = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    return [(row["source"], row["target"]) for row in rows]
+
+
+def test_descriptions_at_length_and_in_a_line() -> None:
+    """Paragraphs and lists become one; packages with little to say are left out."""
+    text = f"""Package: one
+Description-md5: 123
+Description-en: a line  of one
+ {"word " * 20}
+ .
+  * an item
+
+Package: two
+Description-en: a line of two
+ short
+
+"""
+    assert list(described(text)) == [(f"{'word ' * 20}* an item", "a line of one")]
+
+
+def test_descriptions_are_read_from_the_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(descriptions, "LISTS", tmp_path)
+    with pytest.raises(UserError, match="Acquire::Languages=en update"):
+        fetched("descriptions", tmp_path / "none")
+    helper = tmp_path / "helper"
+    helper.write_text('#!/bin/sh\ncat "$2"\n')
+    helper.chmod(0o755)
+    monkeypatch.setattr(descriptions, "HELPER", helper)
+    blocks = (f"Package: {i}\nDescription-en: short {i:02}\n long {i:02} {'x' * 80}\n" for i in range(20))
+    (tmp_path / "a_main_i18n_Translation-en").write_text("\n".join(blocks))
+    fetched("descriptions", tmp_path / "out")
+    assert sorted(pairs_in(tmp_path / "out")) == [(f"long {i:02} {'x' * 80}", f"short {i:02}") for i in range(20)]
+    assert json.loads((tmp_path / "out" / "test" / "descriptions.jsonl").read_text())["target"] == "short 19"
+
+
+def test_dialogues_are_sayings_with_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each turn with the next; the same pair once."""
+    place = tmp_path / "site" / "chatterbot_corpus" / "data" / "english"
+    place.mkdir(parents=True)
+    (place.parents[1] / "__init__.py").write_text("")
+    (place / "conversations.yml").write_text("conversations:\n- - Hello\n  - Hi\n  - How are you?\n- - Hello\n  - Hi\n")
+    (place / "more.yml").write_text("conversations:\n" + "".join(f"- - say {i}\n  - {i}\n" for i in range(10)))
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    fetched("dialogues", tmp_path / "out")
+    found = pairs_in(tmp_path / "out")
+    assert len(found) == 12
+    assert {("Hello", "Hi"), ("Hi", "How are you?"), ("say 3", "3")} <= set(found)
+
+
+def test_verses_that_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Verse by verse over all books; what one of the two lacks is left out."""
+
+    class Bible:
+        def __init__(self, words: str) -> None:
+            self.words = words
+
+        def get_structure(self) -> object:
+            book = SimpleNamespace(name="Genesis", chapter_lengths=[20, 2])
+            return SimpleNamespace(get_books=lambda: {"ot": [book]})
+
+        def get(self, books: list[str], chapters: list[int], verses: list[int], clean: bool) -> str:
+            assert (books, clean) == (["Genesis"], True)
+            here = f"{chapters[0]}:{verses[0]}"
+            return "" if (self.words, here) == ("es", "2:1") else f" {self.words} {here} \n"
+
+    class Modules:
+        there: tuple[str, ...] = (verses.ENGLISH, verses.SPANISH)
+
+        def __init__(self, path: str) -> None:
+            assert path == str(verses.SWORD)
+
+        def parse_modules(self) -> dict[str, str]:
+            return dict.fromkeys(self.there, "")
+
+        def get_bible_from_module(self, name: str) -> Bible:
+            return Bible("en" if name == verses.ENGLISH else "es")
+
+    monkeypatch.setattr(verses, "optional", lambda *_: SimpleNamespace(SwordModules=Modules))
+    fetched("verses", tmp_path / "out")
+    assert len(pairs_in(tmp_path / "out")) == 21
+    assert pairs_in(tmp_path / "out")[-1] == ("en 1:20", "es 1:20")
+    Modules.there = (verses.ENGLISH,)
+    with pytest.raises(UserError, match="apt-get install sword-text-kjv"):
+        fetched("verses", tmp_path / "none")

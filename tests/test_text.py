@@ -6,17 +6,20 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sacrebleu
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.items import Item, Origin, Rejection
+from pellucid.metrics.chrf import chrf
 from pellucid.metrics.copied import copied
 from pellucid.metrics.writing import entropy, mean_of, repeats
 from pellucid.modalities.page import pages
 from pellucid.modalities.text import HIDDEN, Text
 from pellucid.modalities.vocabulary import END, STRANGE, UNKNOWN, Vocabulary, learn_vocabulary
+from pellucid.model.answering import likeliest
 
 POEM = "Spring sleep, not aware of dawn:\neverywhere birds are heard.\n\n春眠不觉晓，处处闻啼鸟。\n"
 
@@ -187,6 +190,48 @@ def test_a_line_of_ten_megabytes(tmp_path: Path) -> None:
 def test_settings_out_of_range(ask: object, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         ask()  # type: ignore[operator]
+
+
+# Pairs
+
+
+def test_pairs_are_two_windows(tmp_path: Path) -> None:
+    """The source, its end, then the target; what is no pair, or does not fit, is listed."""
+    rows = [
+        {"source": "hallo", "target": "hello"}, {"src": "welt", "tgt": "world", "style": "x"}, {"source": "ach"},
+        {"target": "oh"}, {"source": "", "target": "nothing"}, {"source": "a", "target": 3}, {"text": "alone"},
+        {"source": "far too long", "target": "x"}, {"source": "x", "target": "far too long"},
+        {"text": "a text", "source": "of the web"},
+    ]  # fmt: skip
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    items, rejected, origins = read(Text(), tmp_path, size=6)
+    text = Text(**{name: tuple(value) if isinstance(value, list) else value for name, value in origins[0].details.items()})
+    x = text.decode(np.stack([item.data for item in items]))
+    assert x.shape == (2, 1, 12)
+    assert text.sourced == 6
+    assert (text.sources(x), text.texts(x)) == (["hallo", "welt"], ["hello", "world"])
+    assert items[1].label == "x"
+    assert [one.reason for one in rejected] == [
+        "'source' without 'target'", "'target' without 'source'", "a pair without a source", "a pair without a target",
+        "a text without a source, among pairs", "a source longer than its window of 6 tokens",
+        "a target longer than its window of 6 tokens", "a text without a source, among pairs",
+    ]  # fmt: skip
+    text.write(x, tmp_path / "out.jsonl")
+    again, _, _ = read(text, tmp_path / "out.jsonl", size=(12,))  # type: ignore[arg-type]
+    np.testing.assert_array_equal(np.stack([item.data for item in again]), text.encode(x))
+    uneven, _, _ = read(Text(), tmp_path, size=(5, 8))  # type: ignore[arg-type]
+    assert uneven[0].data.shape == (1, 13)
+
+
+@given(st.text("ab c", max_size=12), st.text("ab c", max_size=12))
+def test_chrf_is_that_of_sacrebleu(one: str, other: str) -> None:
+    found = sacrebleu.sentence_chrf(one, [other], remove_whitespace=True).score
+    assert chrf(one, other) == pytest.approx(found, abs=1e-9)
+
+
+def test_the_candidate_most_like_the_others() -> None:
+    assert likeliest(["a red cat", "a red hat", "some dog", "a red bat"]) in (0, 1, 3)
+    assert likeliest(["alone"]) == 0
 
 
 # The way out

@@ -4,6 +4,7 @@ import json
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -11,6 +12,7 @@ from commands import call
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.modalities.text import Text
+from pellucid.model.answering import answer
 from pellucid.model.model import Model
 from pellucid.model.writing import write
 from pellucid.processes.masked import Masked
@@ -171,6 +173,41 @@ def test_what_cannot_be_asked(
     assert code == 2, err
     assert re.search(expected, err)
     assert "Traceback" not in err
+
+
+def test_texts_from_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is read backwards in capitals: from pairs to targets for sources that were not among them."""
+    rng = np.random.default_rng(0)
+    words = ["".join(rng.choice(list("abc"), size=rng.integers(2, 6))) for _ in range(300)]
+    rows = [{"source": word, "target": word[::-1].upper()} for word in words if word != "abcab"]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    settings = [setting for setting in SMALL if not setting.startswith("data.size")]
+    model = train(tmp_path / "pairs.jsonl", tmp_path / "run", size=6, samples=4000, settings=settings)
+    text = model.modality
+    assert isinstance(text, Text)
+    assert model.facts.shape == (1, 12)
+    made = answer(model, ["abcab", "cc"], candidates=3, steps=6)
+    assert made.nfe == 18
+    assert text.sources(made.data) == ["abcab", "cc"]
+    right = sum(a == b for a, b in zip("".join(text.texts(made.data)), "BACBACC", strict=False))
+    assert right >= 5, text.texts(made.data)
+    (tmp_path / "sources.txt").write_text("ab\nba\n")
+    given = f"-n 2 --given source={tmp_path / 'sources.txt'}"
+    code, _, err = call(f"sample {tmp_path / 'run'} {given} --out {tmp_path / 'a.jsonl'}", capsys)
+    assert code == 0, err
+    assert [json.loads(line)["source"] for line in (tmp_path / "a.jsonl").read_text().splitlines()] == ["ab", "ba"]
+    code, told, _ = call(f"evaluate {tmp_path / 'run'} -n 20 --steps 6 --json", capsys)
+    assert code == 0
+    assert json.loads(told)["metrics"]["entropy"]["floor"] > 0
+    code, told, _ = call(f"likelihood {tmp_path / 'run'} {tmp_path / 'pairs.jsonl'} --json", capsys)
+    assert 0 <= json.loads(told)["bits_per_character"] < 1.5  # the log of three
+    for words_, expected in (
+        ("-n 1", "say from which"), ("-n 1 --given source=abcabcabc", "has 9 tokens, expected 6"),
+        ("-n 1 --given target=a", "--given target=a: expected source=TEXT"),
+        (f"-n 1 --given source={tmp_path / 'sources.txt'}", "2 sources are given"),
+    ):  # fmt: skip
+        code, _, err = call(f"sample {tmp_path / 'run'} {words_} --out {tmp_path / 'b.txt'}", capsys)
+        assert (code, expected in err) == (2, True), err
 
 
 def test_values_and_tokens_do_not_mix(home: Path) -> None:

@@ -24,6 +24,7 @@ FILMS = (".mp4", ".webm", ".webp", ".gif", ".png", ".jpg", ".npy")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".npy")
 SCANS = (".nii", ".nii.gz", ".dcm")
 TEXTS = (".txt", ".jsonl")
+EVERY = (*PICTURES, *TABLES, *SOUNDS, *FILMS, *SCANS, *TEXTS)
 JOURNEYS = (".gif", ".webp", ".png")
 
 Count = Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many.")]
@@ -40,6 +41,13 @@ Prompt = Annotated[
 ]
 Length = Annotated[
     int | None, typer.Option(metavar="L", min=1, help="Of texts: tokens that each has; more than the window goes on.")
+]
+Given = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NAME=VALUE", help="What samples are made from: source=TEXT, or source=FILE, a line each."),
+]
+Candidates = Annotated[
+    int, typer.Option(metavar="K", min=1, help="Of texts from texts: of K that are drawn, the one most like the others.")
 ]
 Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What not to make, in words; takes guidance above 1.")]
 Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(samplers)}.")]
@@ -79,6 +87,8 @@ def sample(
     label: Label = None,
     prompt: Prompt = None,
     length: Length = None,
+    given: Given = None,
+    candidates: Candidates = 1,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
@@ -112,59 +122,84 @@ def sample(
       pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
       pellucid sample runs/heads -n 4 --out heads.nii.gz
       pellucid sample runs/poems -n 4 --prompt "In spring" --out spring.txt
+      pellucid sample runs/translate -n 1 --given source="In the beginning" --out a.txt
       pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
-    check_out(out, (*PICTURES, *TABLES, *SOUNDS, *FILMS, *SCANS, *TEXTS), "--out", folder=True)
+    check_out(out, EVERY, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
     from pellucid.interop.load import load
 
-    screen = console(quiet)
-    loaded = load(model, choose_device(device))
+    screen, loaded = console(quiet), load(model, choose_device(device))
     check_out(out, loaded.modality.suffixes, "--out", folder=True)
     if not loaded.modality.shows(loaded.facts.shape) and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
     check_guidance(loaded, guidance, against, guidance_interval)
-    given: dict[str, Any] = {
+    how: dict[str, Any] = {
         **parts(loaded, {"sampler": sampler, "grid": grid}, setting or []), "steps": steps, "guidance": guidance,
         "guidance_interval": guidance_interval, "against": against,
     }  # fmt: skip
     lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
     if within is not None or quality is not None:
-        given = choice(loaded, n, given, within, quality, conditional=bool(label or prompt), batch=batch)
-        lines["chosen"] = in_words(given)
-    given |= {} if batch is None else {"batch": batch}
+        how = choice(loaded, n, how, within, quality, conditional=bool(label or prompt), batch=batch)
+        lines["chosen"] = in_words(how)
+    how |= {} if batch is None else {"batch": batch}
     asked: dict[str, Any] = {
         "label": wanted(loaded, label), "prompt": prompt and expand(prompt), "negative": negative, "seed": seed or 0
     }  # fmt: skip
-    lines |= with_reuse(loaded, reuse, n, screen, **asked, **given)
+    lines |= with_reuse(loaded, reuse, n, screen, **asked, **how)
     with counting(screen, "sampling") as tell:
-        made = _drawn(loaded, n, length, journey=journey is not None, progress=tell, **asked, **given)
+        made = _drawn(loaded, n, (length, given, candidates), journey=journey is not None, progress=tell, **asked, **how)
     check_numbers(made)
     written = made.save(out)
     if journey is not None:
         made.save_journey(journey)
-    result({**lines, **_told(made, out, written, journey)}, _values(made, given, written, journey), json, quiet)
+    result({**lines, **_told(made, out, written, journey)}, _values(made, how, written, journey), json, quiet)
 
 
-def _drawn(model: "Model", n: int, length: int | None, prompt: list[str] | None = None, **settings: Any) -> "Samples":
-    """Samples; of texts, those that begin with the prompt."""
+def _drawn(
+    model: "Model", n: int, of_text: tuple[int | None, list[str] | None, int], prompt: list[str] | None = None,
+    negative: str | None = None, **settings: Any,
+) -> "Samples":  # fmt: skip
+    """Samples; of texts, those that begin with the prompt, or are made from what is given."""
     from pellucid.modalities.text import Text
 
+    length, given, candidates = of_text
     if not isinstance(model.modality, Text):
-        if length is not None:
-            raise ConfigError(f"--length {length}: the model is not of texts, leave it out")
-        return model.sample(n, prompt=prompt, **settings)
+        several = None if candidates == 1 else candidates
+        for option, value in (("--length", length), ("--given", given), ("--candidates", several)):
+            if value is not None:
+                raise ConfigError(f"{option} {value}: the model is not of texts, leave it out")
+        return model.sample(n, prompt=prompt, negative=negative, **settings)
+    if negative is not None:
+        raise ConfigError(f"--negative '{negative}': a text begins as it is told, nothing leads away from it")
+    if given is not None:
+        from pellucid.model.answering import answer
+
+        found = _sources(given)
+        if len(found) > n:
+            raise ConfigError(f"-n {n}: {len(found):,} sources are given, expected at least as many")
+        return answer(model, [found[i % len(found)] for i in range(n)], candidates=candidates, **settings)
     if length is None and prompt is None:
         return model.sample(n, **settings)
     from pellucid.model.writing import write
 
-    negative = settings.pop("negative", None)
-    if negative is not None:
-        raise ConfigError(f"--negative '{negative}': a text begins as it is told, nothing leads away from it")
     return write(model, prompt or [""], n=n, length=length, **settings)
+
+
+def _sources(given: list[str]) -> list[str]:
+    """The texts of --given source=TEXT or source=FILE."""
+    from pellucid.model.writing import read_text
+
+    found = list[str]()
+    for one in given:
+        name, equals, value = one.partition("=")
+        if name.strip() != "source" or not equals or not value.strip():
+            raise ConfigError(f"--given {one}: expected source=TEXT, or source=FILE with a text in each line")
+        found += [line for line in read_text(Path(value)).split("\n") if line.strip()] if Path(value).is_file() else [value]
+    return found
 
 
 def _told(made: "Samples", out: Path, written: list[Path], journey: Path | None) -> dict[str, str]:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.conditioners.known_tokens import UNKNOWN
 from pellucid.evaluation.source import Source
 from pellucid.model.model import Model
 
@@ -13,12 +18,14 @@ class Asked:
 
     Attributes:
         known: whether the model knows all classes of the data.
+        given: what samples are made from (`Modality.sourced`), the rest unknown.
     """
 
     n: int
     labels: list[str] | None
     prompts: list[str] | None
     known: bool
+    given: Tensor | None = None
 
     @classmethod
     def of(cls, model: Model, source: Source, n: int, seed: int) -> Self:
@@ -28,9 +35,19 @@ class Asked:
         if model.facts.captions and source.pack.captioned:
             drawn, prompts = source.described(n, seed)
             labels = source.labels(drawn) if known else None
-        return cls(n, labels, prompts, known)
+        return cls(n, labels, prompts, known, given_of(model, source, n, seed))
 
     @property
     def conditional(self) -> bool:
         """Whether anything is asked for."""
-        return self.labels is not None or self.prompts is not None
+        return self.labels is not None or self.prompts is not None or self.given is not None
+
+
+def given_of(model: Model, source: Source, n: int, seed: int) -> Tensor | None:
+    """The sources of `n` pairs drawn by key, as the model takes what is known."""
+    sourced = model.modality.sourced
+    if not sourced:
+        return None
+    ids = np.resize(source.choose(n, seed), n)
+    pairs = torch.cat(list(source.blocks(ids)))
+    return torch.where(torch.arange(pairs.shape[-1]) < sourced, pairs, UNKNOWN)

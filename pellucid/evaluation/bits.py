@@ -96,8 +96,9 @@ def _of_text(
     for first in range(0, len(stored), batch):
         part = stored[first : first + batch]
         x0 = text.decode(part).to(model.device)
-        nats.append(-token_elbo(model.denoiser, x0, Keyed(seed, range(first, first + len(part))), levels=steps))
-        counts.append(torch.tensor([len(one) + (END in row) for one, row in zip(text.texts(x0), part, strict=True)]))
+        draws, own = Keyed(seed, range(first, first + len(part))), part[..., text.sourced :]
+        nats.append(-token_elbo(model.denoiser, x0, draws, levels=steps, given=text.sourced))
+        counts.append(torch.tensor([len(one) + (END in row) for one, row in zip(text.texts(x0), own, strict=True)]))
     bits, count = torch.cat(nats) / log(2), torch.cat(counts).double()
     mean = float(bits.sum() / count.sum())
     apart = float((bits - mean * count).std()) if len(bits) > 1 else nan

@@ -63,7 +63,8 @@ def evaluate(
         network = choose_network(features, source, weights)
         wanted = Asked.of(model, source, n, seed)
         samples = model.sample(
-            n, label=wanted.labels, prompt=wanted.prompts, seed=seed, batch=batch, progress=progress, **sampling
+            n, label=wanted.labels, prompt=wanted.prompts, known=wanted.given, seed=seed, batch=batch, progress=progress,
+            **sampling,
         )
         if not bool(samples.data.isfinite().all()):
             raise UserError("The samples are not numbers: too strong a guidance, or a model whose training went wrong")

@@ -124,15 +124,21 @@ def elbo(
     return reconstruction - kl - (high - low) / (2 * levels) * integral
 
 
-def token_elbo(denoiser: Denoiser, x0: Tensor, draws: Draws, *, levels: int = 64, cond: Cond | None = None) -> Tensor:
-    """A lower bound of log p(x0) in nats, (B,), of tokens (B, 1, *space), in continuous time: minus the mean of the rates of
+def token_elbo(
+    denoiser: Denoiser, x0: Tensor, draws: Draws, *, levels: int = 64, given: int = 0, cond: Cond | None = None
+) -> Tensor:
+    """A lower bound of log p(x0) in nats, (B,), of tokens (B, 1, L), in continuous time: minus the mean of the rates of
     `Discrete.rate` over `levels` stratified times. Tight for the exact denoiser.
+
+    Arguments:
+        given: tokens at the beginning that are known, given which is what the probability is.
     """
+    noisy = torch.arange(x0.shape[-1]) >= given
     process, total = Discrete.of(denoiser.process), torch.zeros(len(x0), dtype=torch.float64)
     offset = draws.uniform("level", 0, ())
     with torch.no_grad():
         for i in range(levels):
-            t = (i + (offset + i * GOLDEN) % 1) / levels
+            t = torch.where(noisy, expand((i + (offset + i * GOLDEN) % 1) / levels, x0), 0.0)
             x_t = process.corrupt(x0, t, draws.uniform("elbo", i, x0.shape[1:]))
             total += process.rate(x0, x_t, denoiser(x_t, t, cond).logits, t).double().cpu().flatten(1).sum(1)
     return -total / levels

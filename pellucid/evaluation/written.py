@@ -11,9 +11,9 @@ from pellucid.model.samples import Samples
 
 def written(source: Source, samples: Samples, seed: int) -> dict[str, Result]:
     """Every figure of writing, by name, with that of as many real texts, each against all others, as its floor."""
-    ids = source.choose(len(samples), seed)
-    data: Tokens = np.asarray(source.pack.samples[:, 0], dtype=np.int64)
-    ours = samples.data[:, 0].numpy()
+    ids, own = source.choose(len(samples), seed), source.modality.sourced
+    data: Tokens = np.asarray(source.pack.samples[:, 0, own:], dtype=np.int64)
+    ours = samples.data[:, 0, own:].numpy()
     return {
         name: mean_of(figure(ours, data), figure(data[ids], data, ids)) for name, figure in writing_figures.items()
     }

@@ -5,6 +5,8 @@ from pellucid.core.registry import Registry
 recipes = Registry("data recipe", __name__, {
     "animated_emoji": "animated_emoji.AnimatedEmoji",
     "chinese_poems": "chinese_poems.ChinesePoems",
+    "descriptions": "descriptions.Descriptions",
+    "dialogues": "dialogues.Dialogues",
     "digits": "digits.Digits",
     "electricity": "electricity.Electricity",
     "emoji": "emoji.Emoji",
@@ -16,6 +18,7 @@ recipes = Registry("data recipe", __name__, {
     "photographs": "photographs.Photographs",
     "sea_temperature": "sea_temperature.SeaTemperature",
     "stock_indices": "stock_indices.StockIndices",
+    "verses": "verses.Verses",
 })
 
 __getattr__, __dir__, __all__ = recipes.module_interface()

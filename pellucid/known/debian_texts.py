@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pellucid.core.errors import UserError
-from pellucid.modalities.documents import PERCENT
 
+PERCENT = "%"
+"""A line of this alone stands between texts, as `fortune` has it and readers of text know."""
 FORTUNES = Path("/usr/share/games/fortunes")
 COLOUR = re.compile("\x1b\\[[0-9;]*m")
 STRUCK = re.compile("_\b|.\b(?=.)")

@@ -20,15 +20,19 @@ PERCENT = "%"
 TEXTS = ("text", "content", "body", "sentence", "poem", "quote", "article")
 LABELS = ("label", "style", "author", "category", "class", "genre")
 """Names of columns, the likeliest first."""
+PAIRS = (("source", "target"), ("src", "tgt"), ("input", "output"), ("question", "answer"), ("prompt", "response"),
+         ("document", "summary"), ("text", "summary"))  # fmt: skip
+"""Names of two columns of which the second follows from the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Document:
-    """One text, where it stands ("poems.txt#3"), and its label, if the file says one."""
+    """One text, where it stands ("poems.txt#3"), its label, if the file says one, and what it is to be made from."""
 
     name: str
     text: str
     label: str | None = None
+    source: str | None = None
 
 
 def read_documents(entry: Entry, split: Split, column: str | None) -> Iterator[Document | Rejection]:
@@ -81,7 +85,9 @@ def _parts(text: str, split: Split) -> list[str]:
         return lines
     if split == "paragraph":
         return _between(lines, lambda line: not line.strip())
-    return _between(lines, lambda line: line == PERCENT) if split == "auto" and PERCENT in lines else [text.removesuffix("\n")]
+    if split == "auto" and PERCENT in lines:
+        return _between(lines, lambda line: line == PERCENT)
+    return [text.removesuffix("\n")]
 
 
 def _between(lines: list[str], is_border: Any) -> list[str]:
@@ -106,16 +112,31 @@ def _of_lines(name: str, text: str, column: str | None) -> Iterator[Document | R
         except (ValueError, RecursionError):
             yield Rejection(source=where, reason="not JSON")
             continue
-        row = {"text": row} if isinstance(row, str) else row
-        words = _first(row, TEXTS) if isinstance(row, dict) else None
-        if not isinstance(words, str) or not words.strip():
-            yield Rejection(source=where, reason=f"no text under any of {', '.join(TEXTS)}" if words is None else "no text")
+        row = {"text": row} if isinstance(row, str) else row if isinstance(row, dict) else {}
+        pair = next((pair for pair in PAIRS if pair[0] in row and pair[1] in row), None)
+        words, source = (row[pair[1]], row[pair[0]]) if pair else (_first(row, TEXTS), "")
+        if problem := _problem(row, words, source, pair):
+            yield Rejection(source=where, reason=problem)
             continue
         label = row.get(column) if column is not None else _first(row, LABELS)
         found = True
-        yield Document(name=where, text=words, label=None if label is None else str(label))
+        yield Document(
+            name=where, text=words, label=None if label is None else str(label), source=source if pair else None
+        )
     if not found:
         raise DataError("no line of it has a text")
+
+
+def _problem(row: dict[str, Any], words: Any, source: Any, pair: tuple[str, str] | None) -> str:
+    """Why a line is no text, or no pair of texts; empty where it is."""
+    if pair:
+        texts = zip(pair, (source, words), strict=True)
+        empty = [name for name, text in texts if not isinstance(text, str) or not text.strip()]
+        return f"a pair without a {empty[0]}" if empty else ""
+    if words is not None:
+        return "" if isinstance(words, str) and words.strip() else "no text"
+    halves = (f"'{one}' without '{other}'" for pair in PAIRS for one, other in (pair, pair[::-1]) if one in row)
+    return next(halves, f"no text under any of {', '.join(TEXTS)}")
 
 
 def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:

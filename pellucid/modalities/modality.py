@@ -63,6 +63,11 @@ class Modality(ABC):
         """How many there are of the tokens that data is made of; 0: it is made of values."""
         return 0
 
+    @property
+    def sourced(self) -> int:
+        """How many values at the beginning of the last axis are what samples are made from, and always given."""
+        return 0
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like data of this kind, from names and a glance at a few files."""

@@ -52,6 +52,9 @@ class Text(Modality):
     sub-folders or a column as labels. A document that is longer than L tokens makes several windows; what is left of the
     last, if anything, is filled with the token that ends a text.
 
+    Of pairs (objects with "source" and "target", "question" and "answer", ...) a sample is the source in a window of its
+    own, always given, and the target after it.
+
     Arguments:
         tokens: "characters", "bytes" of UTF-8, or "pairs", pieces of words.
         pieces: how many tokens pairs make.
@@ -59,6 +62,7 @@ class Text(Modality):
             "%" part.
         stride: tokens between the beginnings of windows of one document; 0: L.
         vocabulary: learned from the data: the tokens.
+        source_length: learned too: tokens of the window of sources; 0: there are none.
     """
 
     sampler: ClassVar[str] = "reveal"
@@ -76,6 +80,7 @@ class Text(Modality):
     split: Split = "auto"
     stride: int = 0
     vocabulary: tuple[str, ...] = ()
+    source_length: int = 0
 
     def __post_init__(self) -> None:
         if not FEWEST <= self.pieces <= MOST:
@@ -96,6 +101,10 @@ class Text(Modality):
         """The vocabulary, with what it can do."""
         return Vocabulary(self.tokens, self.vocabulary)
 
+    @property
+    def sourced(self) -> int:
+        return self.source_length
+
     def recognises(self, path: Path) -> bool:
         if not path.is_dir():
             return path.is_file() and path.suffix.lower() in SUFFIXES
@@ -112,33 +121,49 @@ class Text(Modality):
         labels: bool = True,
         column: str | None = None,
     ) -> Iterator[Record]:
-        """`size` is L."""
+        """`size` is L; of pairs that of each window, or of both."""
         if channels not in (None, 1):
             raise ConfigError(f"channels = {channels}: text has one")
-        length = size[-1] if isinstance(size, tuple) else size or LENGTH
-        if length < SHORTEST:
-            raise ConfigError(f"size = {length}: expected windows of {SHORTEST} tokens or more")
-        seen = Counter[str]()
-        common, _ = survey(path, lambda entry: seen.update("".join(self._texts(entry))), _why)
+        seen, pairs = Counter[str](), Counter[bool]()
+
+        def look(entry: Entry) -> None:
+            for document in self._documents(entry):
+                seen.update(document.text + (document.source or ""))
+                pairs[document.source is not None] += 1
+
+        common, _ = survey(path, look, _why)
+        before, length = self._lengths(size, paired=bool(pairs[True]))
         words = self.words if self.vocabulary else learn_vocabulary(self.tokens, seen, self._all_texts(path), self.pieces)
-        known, strange = replace(self, vocabulary=words.tokens), sum(map(words.is_strange, seen))
+        known = replace(self, vocabulary=words.tokens, source_length=before)
+        strange = sum(map(words.is_strange, seen))
 
         def windows(entry: Entry, label: str | None, notes: dict[str, None]) -> Iterator[Item | Rejection]:
             for found in read_documents(entry, self.split, column):
                 if isinstance(found, Rejection):
                     yield found
                 else:
-                    own = (found.label or label) if labels else None
-                    yield from known._windows(replace(found, label=own), length, notes)
+                    document = replace(found, label=(found.label or label) if labels else None)
+                    yield from known._pair(document, length) if before else known._windows(document, length, notes)
 
         yield from read_windows(
-            path, windows, column=None, labels=labels, common=common, details={"vocabulary": list(words.tokens)}, why=_why,
+            path, windows, column=None, labels=labels, common=common, why=_why,
+            details={"vocabulary": list(words.tokens), "source_length": before},
             notes=(f"{strange} kinds of characters are not known to the model: read as {STRANGE}",) if strange else (),
             nothing=_nothing,
         )  # fmt: skip
 
-    def _texts(self, entry: Entry) -> Iterator[str]:
-        return (found.text for found in read_documents(entry, self.split, None) if isinstance(found, Document))
+    def _lengths(self, size: int | tuple[int, ...] | None, *, paired: bool) -> tuple[int, int]:
+        """Tokens of the window of sources, 0 where there are none, and of that of texts."""
+        sizes = size if isinstance(size, tuple) else (size or LENGTH,)
+        if self.source_length and len(sizes) == 1:  # as a model has it, both together
+            sizes = (self.source_length, sizes[0] - self.source_length)
+        lengths = (sizes[0], sizes[-1]) if paired else (0, sizes[-1])
+        if min(lengths[not paired :]) < SHORTEST:
+            raise ConfigError(f"size = {size}: expected windows of {SHORTEST} tokens or more")
+        return lengths
+
+    def _documents(self, entry: Entry) -> Iterator[Document]:
+        return (found for found in read_documents(entry, self.split, None) if isinstance(found, Document))
 
     def _all_texts(self, path: Path) -> Iterator[str]:
         """Of what can be read."""
@@ -146,7 +171,7 @@ class Text(Modality):
             for entry in source.entries() if isinstance(source, Source) else ():
                 if isinstance(entry, Entry):
                     with suppress(Exception):  # which reading it again will tell of
-                        yield from self._texts(entry)
+                        yield from (text for one in self._documents(entry) for text in (one.source or "", one.text) if text)
 
     def _windows(self, document: Document, length: int, notes: dict[str, None]) -> Iterator[Item]:
         numbers = np.array([*self.words.encode(document.text), END], dtype=np.uint16)
@@ -160,8 +185,24 @@ class Text(Modality):
             name = document.name if len(starts) == 1 else f"{document.name}@{place}"
             yield Item(source=name, data=data, label=document.label)
 
+    def _pair(self, document: Document, length: int) -> Iterator[Item | Rejection]:
+        """A source and its target, each followed by its end if there is room."""
+        if document.source is None:
+            yield Rejection(source=document.name, reason="a text without a source, among pairs")
+            return
+        data = np.full((1, self.source_length + length), END, dtype=np.uint16)
+        for name, text, start, room in (
+            ("source", document.source, 0, self.source_length), ("target", document.text, self.source_length, length)
+        ):  # fmt: skip
+            numbers = self.words.encode(text)
+            if len(numbers) > room:
+                yield Rejection(source=document.name, reason=f"a {name} longer than its window of {room} tokens")
+                return
+            data[0, start : start + len(numbers)] = numbers
+        yield Item(source=document.name, data=data, label=document.label)
+
     def learn(self, stored: NDArray[Any], details: Mapping[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        return {"vocabulary": tuple(details["vocabulary"])}
+        return {"vocabulary": tuple(details["vocabulary"]), "source_length": int(details.get("source_length", 0))}
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         return torch.as_tensor(np.asarray(stored).astype(np.int64)) if not isinstance(stored, Tensor) else stored.long()
@@ -171,14 +212,23 @@ class Text(Modality):
 
     def view(self, x: Tensor) -> Tensor:
         """(B, F): square roots of how often tokens, pairs and triples of them stand in each text, all told by a hash."""
-        return torch.cat([_counted(x[:, 0], length, width) for length, width in GRAMS], dim=1)
+        own = x[:, 0, self.source_length :]
+        return torch.cat([_counted(own, length, width) for length, width in GRAMS], dim=1)
 
     def texts(self, x: Tensor, hidden: str = "") -> list[str]:
-        """Samples (B, 1, L) as they are read."""
-        return [self.words.decode(row, hidden) for row in x[:, 0].tolist()]
+        """Samples (B, 1, L) as they are read; of pairs the targets."""
+        return [self.words.decode(row, hidden) for row in x[:, 0, self.source_length :].tolist()]
+
+    def sources(self, x: Tensor) -> list[str]:
+        """What samples (B, 1, L) are made from."""
+        return [self.words.decode(row) for row in x[:, 0, : self.source_length].tolist()]
 
     def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
-        return pages(self.texts(self.decode(stored), HIDDEN), stored.shape[-1])
+        x = self.decode(stored)
+        texts = self.texts(x, HIDDEN)
+        if self.source_length:
+            texts = [f"{source}\n→ {target}" for source, target in zip(self.sources(x), texts, strict=True)]
+        return pages(texts, stored.shape[-1])
 
     def write(
         self,
@@ -202,7 +252,10 @@ class Text(Modality):
                 sheet(self.pictures(self.encode(samples)), labels=labels).save(temporary)
         elif suffix == ".jsonl":
             named = [{} if label is None else {"label": label} for label in labels or [None] * len(texts)]
-            rows = [{"text": text, **name} for text, name in zip(texts, named, strict=True)]
+            made = [{"text": text} for text in texts]
+            if self.source_length:
+                made = [{"source": a, "target": b} for a, b in zip(self.sources(samples), texts, strict=True)]
+            rows = [{**text, **name} for text, name in zip(made, named, strict=True)]
             _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         elif suffix in PLAIN:
             _write(path, f"\n{PERCENT}\n".join(texts) + "\n")

@@ -280,6 +280,8 @@ class Model:
     def condition(self, n: int, **asked: Any) -> dict[str, Tensor]:
         """`cond` for n samples, of what was asked for by name."""
         cond, conditioners = {}, self.conditioners
+        if self.modality.sourced and "given" in asked and asked["given"] is None:
+            raise ConfigError("The model makes texts from texts: say from which (--given source=TEXT; `answer` in Python)")
         for name, value in asked.items():
             if value is not None:
                 if name == "given" and name not in conditioners:

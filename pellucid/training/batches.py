@@ -17,7 +17,7 @@ from pellucid.processes.process import Process
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batch import Batch
 from pellucid.training.conditions import Conditions
-from pellucid.training.forcing import Forcing
+from pellucid.training.forcing import Forcing, Leading
 from pellucid.training.showing import Showing
 
 
@@ -54,7 +54,7 @@ class Batches:
     nor the number of machines changes what a sample is trained with.
 
     `latents` are the same samples encoded before; without them each batch is encoded as it comes. `noises` are the names and
-    shapes of what the loss needs besides. `forcing` gives frames times of their own.
+    shapes of what the loss needs besides. `forcing` gives parts of samples times of their own.
     """
 
     pack: Pack
@@ -69,7 +69,7 @@ class Batches:
     augmentation: Augmentation = field(default_factory=Augmentation)
     latents: Pack | None = None
     noises: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    forcing: Forcing | None = None
+    forcing: Forcing | Leading | None = None
 
     def __call__(self, start: int, n: int) -> NoisyBatch:
         shown = Showing.at(self.pack, self.seed, start, n)

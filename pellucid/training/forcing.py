@@ -42,6 +42,24 @@ class Forcing:
         return each.reshape(len(t), 1, frames, *[1] * (len(shape) - 2))
 
 
+@dataclass(frozen=True)
+class Leading:
+    """A time per value of the last axis, (B, 1, ..., L): 0 for the first of them, which are always given.
+
+    Arguments:
+        count: of those.
+    """
+
+    count: int
+
+    def __call__(
+        self, t: Tensor, times: Times, schedule: Schedule, draws: Draws, epoch: int, shape: Sequence[int]  # noqa: ARG002
+    ) -> Tensor:
+        """For times (B,) of samples of the shape (C, *space, L)."""
+        noisy = (torch.arange(shape[-1]) >= self.count).reshape(*[1] * len(shape), -1)
+        return torch.where(noisy, t.reshape(-1, *[1] * len(shape)), 0.0)
+
+
 def forced_share(config: RunConfig, modality: Modality) -> float:
     """Of the samples whose frames have times of their own: as set, or as suits data that a regression diffuses as it is."""
     if config.loss.forcing is not None:

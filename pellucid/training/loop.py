@@ -33,7 +33,7 @@ from pellucid.training.codec import begun, check_learning, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
-from pellucid.training.forcing import Forcing, forced_share
+from pellucid.training.forcing import Forcing, Leading, forced_share
 from pellucid.training.journal import Journal
 from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
@@ -221,12 +221,12 @@ def _assemble_batches(
 ) -> Batches:
     share = prepared.modality.given if config.loss.given is None else config.loss.given
     conditions = Conditions(model.conditioners, config.loss.drop_condition, Revealing(share))
-    forced = forced_share(config, prepared.modality)
+    forced, sourced = forced_share(config, prepared.modality), prepared.modality.sourced
     return Batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, times,
         config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
-        forcing=Forcing(forced) if forced else None,
+        forcing=Forcing(forced) if forced else Leading(sourced) if sourced else None,
     )  # fmt: skip
 
 

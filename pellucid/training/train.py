@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from pellucid.core.errors import ConfigError, DataError
 from pellucid.data.order import stream
 from pellucid.data.pack import Pack, is_pack
+from pellucid.evaluation.asked import given_of
 from pellucid.evaluation.report import write_report
+from pellucid.evaluation.source import opened
 from pellucid.modalities import modalities
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
@@ -149,6 +151,9 @@ def _first_look(model: Model, data: Path, folder: Path) -> Samples:
         label = [pack.label_names[pack.labels[sample]] for sample in ids] if labels else None
         prompts = [(*pack.captions(sample), "")[0] for sample in ids]
         samples = model.sample(len(ids), label=label, prompt=prompts, journey=True)
+    elif model.modality.sourced:
+        with opened(Pack.open(data), model) as source:
+            samples = model.sample(most, known=given_of(model, source, most, model.card["seed"]), journey=True)
     elif labels:
         count = labels * max(1, min(10, 100 // labels))
         samples = model.sample(count, label="all", journey=True)
