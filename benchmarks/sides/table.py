@@ -56,7 +56,7 @@ def _small(small: Facts) -> Iterator[str]:
     yield "## A small model"
     yield ""
     yield (
-        f"Fréchet distance in the pinned features, {small['n']:,} pictures from the same noise against the 10,000 of the "
+        f"Fréchet distance in the pinned features, {small['n']:,} pictures from the same noise against the 60,000 of the "
         f"data (real against real {teacher['floor']:.3f}). The mark is {FACTOR} times the teacher's. Ways are looked at on "
         f"{GLANCE} pictures first, and measured in full where those are as near. Speed is of whole calls for a batch of "
         f"{small['batch']}, threads: {small['threads']}, {len(small['speed']['ours'])} rounds in turn; the median and range."

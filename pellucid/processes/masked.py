@@ -7,27 +7,13 @@ import torch
 from torch import Tensor
 
 from pellucid.processes.discrete import Discrete
-from pellucid.schedules.schedule import require
 
 TINY = 1e-300
 
 
 @dataclass(frozen=True, kw_only=True)
 class Masked(Discrete):
-    """x_t = x0 with probability alpha_t, else the mask, which is the number K.
-
-    Once shown in reverse, a token stays, unless `remask` lets it be hidden again, so that mistakes can be mended.
-
-    Arguments:
-        remask: how many times as fast as noise would hide them shown tokens are hidden again while a sampler goes on, as
-            far as the marginals allow, which stay right. Wang et al. 2025 (ReMDM), eq. 5, with a rate of our own.
-    """
-
-    remask: float = 0.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require("remask", self.remask, 0, 1000, closed=True)
+    """x_t = x0 with probability alpha_t, else the mask, which is the number K."""
 
     @classmethod
     def example(cls) -> Self:
@@ -58,12 +44,17 @@ class Masked(Discrete):
         shown = torch.where(x_t == x0, alpha_t, 0.0)
         return torch.where(x_t == self.mask, 1 - alpha_t, shown).log()
 
-    def reverse(self, x_t: Tensor, p: Tensor, t: Tensor, s: Tensor) -> Tensor:
+    def reverse(self, x_t: Tensor, p: Tensor, t: Tensor, s: Tensor, remask: float = 0.0) -> Tensor:
         """A hidden token is shown with probability (alpha_s - (1 - r) alpha_t) / (1 - alpha_t), one that is shown is hidden
-        with probability r = 1 - (alpha_t / alpha_s)^remask, at most (1 - alpha_s) / alpha_t.
+        with probability r. Without remasking r = 0, and a token that was shown stays.
+
+        Arguments:
+            remask: how many times as fast as noise would hide them shown tokens are hidden again, so that mistakes can be
+                mended: r = 1 - (alpha_t / alpha_s)^remask, at most (1 - alpha_s) / alpha_t. Marginals stay right. Wang et
+                al. 2025 (ReMDM), eq. 5, with a rate of our own.
         """
         (alpha_t, _), (alpha_s, _) = self.keep(t, x_t), self.keep(s, x_t)
-        again = 1 - (alpha_t / alpha_s) ** self.remask
+        again = 1 - (alpha_t / alpha_s) ** remask
         again = torch.minimum(again, (1 - alpha_s) / alpha_t.clamp(min=TINY)).expand(x_t.shape)
         show = ((alpha_s - (1 - again) * alpha_t) / (1 - alpha_t)).unsqueeze(-1)
         hidden = torch.cat([show * p.double(), 1 - show], dim=-1)

@@ -51,10 +51,24 @@ class Tokens(TokenSampler):
     """Each token of x_s drawn from the mean of q(x_s | x_t, x0) over p(x0 | x_t). Austin et al. 2021 (D3PM), eq. 4.
 
     Tokens that change in the same step do not know of each other: exact as steps become small.
+
+    Arguments:
+        remask: for masked tokens, how many times as fast as noise would hide them those that are shown are hidden again, so
+            that mistakes can be mended; see `Masked.reverse`.
     """
 
+    remask: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require("remask", self.remask, 0, 1000, closed=True)
+
     def step(self, now: Now, x: Tensor) -> Tensor:
-        there = Discrete.of(now.process).reverse(x, self.expected(now, x), now.t, now.s)
+        p = self.expected(now, x)
+        if self.remask:
+            there = Masked.of(now.process).reverse(x, p, now.t, now.s, self.remask)
+        else:
+            there = Discrete.of(now.process).reverse(x, p, now.t, now.s)
         return choose(now.source.uniform("sampler", now.step, x.shape[1:]).to(x.device), there)
 
 
