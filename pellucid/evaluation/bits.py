@@ -84,8 +84,13 @@ def measure_bits(
 
 def bits_of_pack(model: Model, pack: Pack, *, n: int = 64, steps: int = 64, seed: int = 0) -> Bits:
     """The same of a pack of texts."""
+    return bits_of(model, pack[pack.spread(n)][0], steps=steps, seed=seed)
+
+
+def bits_of(model: Model, stored: np.ndarray, *, steps: int = 64, seed: int = 0) -> Bits:
+    """The same of texts as they are stored, (N, 1, L)."""
     assert isinstance(model.modality, Text)
-    return _of_text(model, model.modality, pack[pack.spread(n)][0], (), steps, seed)
+    return _of_text(model, model.modality, stored, (), steps, seed)
 
 
 def _of_text(

@@ -1,0 +1,145 @@
+"""An autoregressive transformer of the same parts, size and cost as a model of texts: each token from those before it."""
+
+from dataclasses import dataclass
+from math import log
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, layer_norm, scaled_dot_product_attention
+
+from pellucid.core.config import build
+from pellucid.core.random import Key
+from pellucid.data.order import stream
+from pellucid.data.pack import Pack
+from pellucid.denoisers.categorical import EMBEDDED
+from pellucid.modalities.text import Text
+from pellucid.modalities.vocabulary import END
+from pellucid.model.files import write_tensors
+from pellucid.model.model import Model
+from pellucid.networks import networks
+from pellucid.networks.attention import SelfAttention, split_heads
+from pellucid.networks.initialise import initialise
+from pellucid.networks.transformer import Transformer
+from pellucid.training.config import load_config
+from pellucid.training.ema import PowerEMA
+from pellucid.training.optimiser import build_optimiser
+from pellucid.training.plan import learning_rate_factor
+
+
+class _Causal(SelfAttention):
+    """Attention to what came before."""
+
+    def forward(self, x: Tensor, _tokens: Tensor | None = None) -> Tensor:
+        positions = x.flatten(1, -2)
+        query_key = split_heads(self.query_key(positions), 2 * self.heads)
+        query_key = layer_norm(query_key, query_key.shape[-1:], self.gain, eps=1e-6)
+        q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
+        y = scaled_dot_product_attention(q, k, split_heads(self.value(positions), self.heads), is_causal=True)
+        output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
+        return output
+
+
+class Autoregressive(nn.Module):
+    """log p(x_i | x_<i), of the parts of `Categorical`, the end standing before the first token. What follows the end of a
+    text is no part of it.
+    """
+
+    def __init__(self, network: Transformer, states: int, length: int, sourced: int = 0) -> None:
+        super().__init__()
+        for part in network.modules():
+            if type(part) is SelfAttention:
+                part.__class__ = _Causal
+        self.network, self.sourced = network, sourced
+        self.embedding, self.places = nn.Embedding(states, EMBEDDED), nn.Embedding(length, EMBEDDED)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits (B, K, L) of tokens x (B, L)."""
+        before = torch.cat([torch.full_like(x[:, :1], END), x[:, :-1]], dim=1)
+        seen = (self.embedding(before) + self.places.weight).movedim(-1, 1)
+        logits: Tensor = self.network(seen, torch.zeros(len(x)))
+        return logits
+
+    def nats(self, x: Tensor) -> Tensor:
+        """-log p of each text, (B,)."""
+        own = x[:, self.sourced :]
+        counts = ((own == END).cumsum(1) <= 1).float()  # the end itself, and nothing after it
+        each = cross_entropy(self(x)[..., self.sourced :], own, reduction="none")
+        return (each * counts).sum(1)
+
+    @torch.no_grad()
+    def continued(self, x: Tensor, generator: torch.Generator, temperature: float = 1.0) -> Tensor:
+        """Tokens (B, L) drawn one after the other, from the first -1 on."""
+        x = x.clone()
+        for place in range(int((x[0] >= 0).sum()), x.shape[1]):
+            logits = self(x.clamp(min=0))[..., place].double() / temperature
+            drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
+            ended = (x[:, self.sourced : place] == END).any(1)
+            x[:, place] = torch.where(ended, END, drawn)
+        return x
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One, and what its tokens are."""
+
+    model: Autoregressive
+    text: Text
+
+
+def train(run: Path, samples: int, out: Path) -> None:
+    """On the data of a run, with its settings: the same batches, optimiser and curve."""
+    config, made, pack = load_config(run / "config.toml"), _made(run), Pack.open(run / "data")
+    model, text = made.model, made.text
+    initialise(model, Key(config.seed, "init autoregressive"))
+    optimiser, batch, seen = build_optimiser(config.optimiser, model), config.training.batch, 0
+    rates = [float(group["lr"]) for group in optimiser.param_groups]
+    average = PowerEMA(model.state_dict(), config.training.ema[0])
+    while seen < samples:
+        factor = learning_rate_factor(seen, seen / samples, warmup=config.training.warmup, decay=config.training.decay)
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * factor
+        x = text.decode(pack[stream(config.seed, len(pack), seen, batch)][0])[:, 0]
+        loss = model.nats(x).mean() / x.shape[1]
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
+        optimiser.step()
+        seen += batch
+        average.update(model.state_dict(), seen // batch)
+        if seen // batch % 50 == 0:
+            print(f"{seen:,} of {samples:,}, {float(loss.detach()) / log(2):.3f} bits a token", flush=True)
+    write_tensors(out, average.average, {"seen": str(seen)})
+
+
+def read(run: Path, path: Path) -> Trained:
+    """What `train` has written."""
+    made = _made(run)
+    made.model.load_state_dict(load_file(path))
+    return made
+
+
+def _made(run: Path) -> Trained:
+    """Untrained, for the data of a run."""
+    config, like = load_config(run / "config.toml"), Model.load(run)
+    text = like.modality
+    assert isinstance(text, Text)
+    network: Transformer = build(
+        networks, config.network, in_channels=EMBEDDED, out_channels=text.categories, space=like.facts.shape[1:]
+    )
+    model = Autoregressive(network, text.categories + 1, like.facts.shape[1], text.sourced)
+    return Trained(model.eval(), text)
+
+
+@torch.no_grad()
+def bits_per_character(trained: Trained, stored: np.ndarray) -> np.ndarray:
+    """Bits and characters of each window, (N, 2), its end one of these."""
+    rows = []
+    for first in range(0, len(stored), 64):
+        x = trained.text.decode(stored[first : first + 64])
+        own = x[:, 0, trained.text.sourced :]
+        letters = [len(text) + int((row == END).any()) for text, row in zip(trained.text.texts(x), own, strict=True)]
+        rows.append(np.stack([trained.model.nats(x[:, 0]).double().numpy() / log(2), letters], 1))
+    return np.concatenate(rows)
