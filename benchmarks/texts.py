@@ -4,9 +4,9 @@
     texts.py record RUN --other AR.safetensors --held-out TEST --out records/text.md
 
 RUN was trained by `pellucid train bible/train`. Both are asked for the bits of the same windows of TEST, a folder of texts
-that neither has seen; a window knows nothing of what is before it. Runs of five letters and xz know all of the training text
-and all of the test text before each letter. Samples are drawn in 8 steps and more, and by the other; how varied they are, how
-often they repeat themselves and how long a stretch of each stands in the training text is told beside real texts.
+that neither has seen; a window knows nothing of what is before it. Runs of five letters and xz know all of the training
+text and all of the test text before each letter. Samples are drawn in 8 steps and more, and by the other; how varied they
+are, how often they repeat themselves and how long a stretch of each stands in the training text is told beside real ones.
 """
 
 import argparse
@@ -94,10 +94,11 @@ def _ratio(bits_and_letters: np.ndarray) -> tuple[float, float]:
 
 def _about(model: Model, other: Trained, pack: Pack, windows: int, letters: int) -> str:
     sizes = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.denoiser, other.model)]
+    seen, kinds = model.card["samples_seen"], model.facts.categories
     return (
-        f"{sizes[0]:.2f}M parameters and {sizes[1]:.2f}M; windows of {model.facts.shape[1]} tokens of "
-        f"{model.facts.categories:,} kinds; each trained on {model.card['samples_seen']:,} windows, {model.card['samples_seen'] / len(pack):.1f} times "
-        f"the data, ours in {model.card['minutes']:.0f} minutes. Measured on {windows:,} windows, {letters:,} letters."
+        f"{sizes[0]:.2f}M parameters and {sizes[1]:.2f}M; windows of {model.facts.shape[1]} tokens of {kinds:,} kinds; each "
+        f"trained on {seen:,} windows, {seen / len(pack):.1f} times the data, ours in {model.card['minutes']:.0f} minutes. "
+        f"Measured on {windows:,} windows, {letters:,} letters."
     )
 
 

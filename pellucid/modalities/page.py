@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 SIZE, LEADING, MARGIN = 13, 17, 8
 PAPER, INK = (255, 255, 255), (28, 32, 40)
-ASPECT = 2.2  # columns to lines
+ASPECT, ROOM = 2.2, 2.5  # columns to lines; lines for those that are all of letters
 NARROWEST, WIDEST = 36, 64  # columns
 PLACES = ("/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
 FONTS = {
@@ -24,13 +24,13 @@ FONTS = {
 
 
 def pages(texts: Sequence[str], length: int) -> list[NDArray[np.uint8]]:
-    """Each text as a picture (3, H, W), all of one size, with room for `length` characters."""
+    """Each text as a picture (3, H, W) whose size depends on `length` alone, with room for about so many characters."""
     columns = int(min(WIDEST, max(NARROWEST, ceil(sqrt(length * ASPECT)))))
     broken = [list(_lines(text, columns)) for text in texts]
-    lines = min(max(map(len, broken), default=1), 2 * ceil(length / columns) + 2)
+    lines = ceil(ROOM * length / columns) + 1
     font = _font(any(east_asian_width(letter) in "WF" for text in texts for letter in text))
     width = 2 * MARGIN + ceil(columns * max(font.getlength("n"), SIZE / 2))
-    size = (width, 2 * MARGIN + max(1, lines) * LEADING)
+    size = (width, 2 * MARGIN + lines * LEADING)
     return [_page(one[:lines], size, font) for one in broken]
 
 
@@ -46,7 +46,7 @@ def _lines(text: str, columns: int) -> Iterator[str]:
     """Broken where they are too long: at spaces, and between wide letters, of which half as many fit."""
     for line in text.split("\n"):
         wide = sum(east_asian_width(letter) in "WF" for letter in line) > len(line) / 2
-        yield from wrap(line, columns // 2 if wide else columns, replace_whitespace=False, drop_whitespace=False) or [""]
+        yield from wrap(line, columns // 2 if wide else columns, replace_whitespace=False) or [""]
 
 
 @cache
