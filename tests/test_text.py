@@ -16,6 +16,7 @@ from pellucid.core.items import Item, Origin, Rejection
 from pellucid.metrics.chrf import chrf
 from pellucid.metrics.copied import copied
 from pellucid.metrics.writing import entropy, mean_of, repeats
+from pellucid.modalities import font
 from pellucid.modalities.page import pages
 from pellucid.modalities.text import HIDDEN, Text
 from pellucid.modalities.vocabulary import END, STRANGE, UNKNOWN, Vocabulary, learn_vocabulary
@@ -270,6 +271,20 @@ def test_pages_hold_their_letters() -> None:
     assert made[1].min() == 255
     assert made[0].min() < 100
     assert made[2].shape[2] < 1000
+
+
+def test_a_font_that_knows_the_letters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Pillow's where it is enough, whatever the machine has; else the one that knows most."""
+    monkeypatch.setattr(font, "PLACES", (str(tmp_path),))
+    font._installed.cache_clear()
+    latin = font.font_for("Grüße", 13)
+    assert font.unknown(latin, frozenset("Grüße")) == 0
+    assert font.unknown(latin, frozenset("春眠a")) == 2
+    assert font.font_for("春眠", 13) is latin  # nothing better is there
+    (tmp_path / "DejaVuSansMono.ttf").write_bytes(b"no font")
+    font._installed.cache_clear()
+    assert font.font_for("春眠", 13) is latin
+    font._installed.cache_clear()
 
 
 # Figures of writing

@@ -1,9 +1,7 @@
-"""Texts as small pictures: letters of one width on paper, drawn by Pillow."""
+"""Texts as small pictures: letters on paper, drawn by Pillow."""
 
 from collections.abc import Iterator, Sequence
-from functools import cache
 from math import ceil, sqrt
-from pathlib import Path
 from textwrap import wrap
 from unicodedata import east_asian_width
 
@@ -11,16 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-SIZE, LEADING, MARGIN = 13, 17, 8
+from pellucid.modalities.font import font_for
+
+SIZE, LEADING, COLUMN, MARGIN = 13, 17, 8, 8
 PAPER, INK = (255, 255, 255), (28, 32, 40)
 ASPECT, ROOM = 2.2, 2.5  # columns to lines; lines for those that are all of letters
 NARROWEST, WIDEST = 36, 64  # columns
-PLACES = ("/usr/share/fonts", "/usr/local/share/fonts", "/System/Library/Fonts", "C:/Windows/Fonts")
-FONTS = {
-    "wide": ("NotoSansMonoCJK*", "NotoSansCJK*", "wqy-*", "DroidSansFallback*", "PingFang*", "msyh*"),
-    "narrow": ("DejaVuSansMono.ttf", "LiberationMono-Regular*", "NotoSansMono-*", "Menlo*", "consola.ttf"),
-}
-"""Of many scripts, those that fit the letters first; where a machine has none of them, Pillow's own, which knows Latin."""
 
 
 def pages(texts: Sequence[str], length: int) -> list[NDArray[np.uint8]]:
@@ -28,9 +22,8 @@ def pages(texts: Sequence[str], length: int) -> list[NDArray[np.uint8]]:
     columns = int(min(WIDEST, max(NARROWEST, ceil(sqrt(length * ASPECT)))))
     broken = [list(_lines(text, columns)) for text in texts]
     lines = ceil(ROOM * length / columns) + 1
-    font = _font(any(east_asian_width(letter) in "WF" for text in texts for letter in text))
-    width = 2 * MARGIN + ceil(columns * max(font.getlength("n"), SIZE / 2))
-    size = (width, 2 * MARGIN + lines * LEADING)
+    font = font_for("".join(texts), SIZE)
+    size = (2 * MARGIN + columns * COLUMN, 2 * MARGIN + lines * LEADING)
     return [_page(one[:lines], size, font) for one in broken]
 
 
@@ -47,17 +40,3 @@ def _lines(text: str, columns: int) -> Iterator[str]:
     for line in text.split("\n"):
         wide = sum(east_asian_width(letter) in "WF" for letter in line) > len(line) / 2
         yield from wrap(line, columns // 2 if wide else columns, replace_whitespace=False) or [""]
-
-
-@cache
-def _font(wide: bool) -> ImageFont.FreeTypeFont:
-    for pattern in FONTS["wide" if wide else "narrow"]:
-        for place in PLACES:
-            for path in sorted(Path(place).rglob(pattern)) if Path(place).is_dir() else ():
-                try:
-                    return ImageFont.truetype(str(path), SIZE)
-                except OSError:
-                    continue
-    found = ImageFont.load_default(SIZE)
-    assert isinstance(found, ImageFont.FreeTypeFont)
-    return found

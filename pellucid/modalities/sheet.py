@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pellucid.modalities.canvas import as_picture, on_white
+from pellucid.modalities.font import font_for, unknown
 
 TILE = 96  # pixels to which a small picture is enlarged, about
 LARGEST = 4096  # side up to which a sheet is enlarged
@@ -37,7 +38,7 @@ def sheet(
     step_x, step_y = scale * width + gap, scale * height + gap + (CAPTION if labels else 0)
     size = columns * step_x + gap, rows * step_y + gap
     whole = Image.new("L" if channels == 1 else "RGB", size, PAPER)
-    draw, font = ImageDraw.Draw(whole), ImageFont.load_default(CAPTION - 5)
+    draw, font = ImageDraw.Draw(whole), font_for("".join(label or "" for label in labels or ()), CAPTION - 5)
     for index, data in enumerate(pictures):
         left, top = gap + index % columns * step_x, gap + index // columns * step_y
         picture = on_white(as_picture(data))
@@ -50,9 +51,8 @@ def sheet(
 
 
 def _fitted(label: str, font: Any, width: int) -> str:
-    """As much of a label as there is room for; nothing of one that the font, which is Latin, has no letters for."""
-    missing = bytes(font.getmask("\uffff"))
-    if any(bytes(font.getmask(letter)) == missing for letter in set(label)):
+    """As much of a label as there is room for; nothing of one that the font has no letters for."""
+    if unknown(font, frozenset(label)):
         return ""
     if font.getlength(label) <= width:
         return label
