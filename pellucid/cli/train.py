@@ -19,7 +19,7 @@ FILES = (
 
 def train(
     data: Annotated[
-        Path | None, typer.Argument(help="Pictures, films, sounds, CSV in a folder, zip, tar; Parquet; hub:NAME; .npy.")
+        Path | None, typer.Argument(help="Pictures, films, sounds, texts, CSV; folder, zip, tar, Parquet, hub:NAME, .npy.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
     start: Annotated[
@@ -28,7 +28,7 @@ def train(
     ] = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
-    size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of pictures; length of sounds, series.")] = None,
+    size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of pictures; length of others.")] = None,
     condition: Annotated[
         str | None,
         typer.Option(metavar="WHAT", help="auto (labels and captions, if any), none, label, caption, or a column's name."),
