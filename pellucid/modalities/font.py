@@ -1,4 +1,4 @@
-"""Letters for pictures: Pillow's font, which knows the letters of English, or of the machine's own the one that knows most."""
+"""Letters for pictures: of Pillow's font, which knows those of English, or of the machine's own that knows most."""
 
 from collections.abc import Iterator
 from functools import cache
