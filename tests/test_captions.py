@@ -15,13 +15,14 @@ from pellucid.conditioners.caption import WEIGHTS, Caption
 from pellucid.conditioners.prompt import LONGEST, Part, expand, parts
 from pellucid.conditioners.words import BUCKETS, PIECES, pieces, split
 from pellucid.core.errors import ConfigError, DataError, UnsupportedError
-from pellucid.core.items import Item
+from pellucid.core.items import Item, Rejection
 from pellucid.core.random import Key, Keyed
 from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
 from pellucid.guidance.classifier_free import ClassifierFree
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
+from pellucid.sources.find import find
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.prepare import prepare
@@ -40,7 +41,7 @@ SMALL = (
 def captions(path: Path) -> dict[str, tuple[str, ...]]:
     """Of each picture, by its place."""
     items, rejected, _ = read(path)
-    assert rejected == []
+    assert {(one.source, one.reason) for one in rejected} <= {("gone.png", GONE)}
     return {item.source.partition(".zip/")[2] or item.source: item.captions for item in items}
 
 
@@ -54,6 +55,7 @@ def folder(place: Path, companions: dict[str, str]) -> Path:
     return place
 
 
+GONE = "named in '.' by its metadata, but not there"
 LINES = "\n".join([
     json.dumps({"file_name": "a/0.png", "text": "a  red\nhat"}), "no json", '["no row"]',
     json.dumps({"file_name": "./a/1.png", "caption": ["一只猫", "", "a cat"]}),
@@ -78,6 +80,16 @@ def test_captions_beside_pictures(tmp_path: Path, way: str) -> None:
 def test_a_text_on_its_own_is_still_a_rejected_file(tmp_path: Path) -> None:
     place = folder(tmp_path, {"notes.txt": "x"})
     assert [(one.source, bool(one.reason)) for one in read(place)[1]] == [("notes.txt", True)]
+
+
+def test_files_that_metadata_names_and_that_are_not_there(tmp_path: Path) -> None:
+    """They are listed, each once; one that two metadata files name is there."""
+    table = "\n".join(json.dumps({"file_name": name, "text": "x"}) for name in ("a/0.png", "gone.png", "a/lost.png"))
+    place = folder(tmp_path / "in", {"metadata.jsonl": table, "a/metadata.csv": "file_name,text\n0.png,y\n"})
+    found = [one for one in find(place) if isinstance(one, Rejection)]
+    assert [(one.source, one.reason) for one in found] == [
+        ("gone.png", GONE), ("a/lost.png", GONE),
+    ]  # fmt: skip
 
 
 def test_a_metadata_file_that_is_a_link_is_not_read(tmp_path: Path) -> None:

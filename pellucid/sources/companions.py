@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from io import StringIO
 from typing import Any, NamedTuple
 
+from pellucid.core.items import Rejection
 from pellucid.sources.walk import shown
 
 CAPTIONS = ("caption", "captions", "text", "prompt", "description")  # keys and columns, the likeliest first
@@ -43,6 +44,7 @@ class Companions:
     column: str | None = None
     _tables: dict[str, dict[str, Told]] = field(default_factory=dict)
     _stems: tuple[str, Mapping[str, int]] = ("/", {})
+    _met: set[str] = field(default_factory=set)
 
     def is_one(self, place: str) -> bool:
         """Whether a file is the text beside another of the same name."""
@@ -56,6 +58,7 @@ class Companions:
         while where is not None:
             found = self._table(where).get(place)
             if found is not None:
+                self._met.add(place)
                 return found
             where = _split(where)[0] if where else None
         if self.column is None and self._alike(folder, name) > 1:
@@ -63,6 +66,13 @@ class Companions:
             if text is not None:
                 return Told(captions=_captions(text.decode("utf-8", "replace")))
         return NOTHING
+
+    def lost(self) -> Iterator[Rejection]:
+        """Of what metadata files name, the files that nothing was asked of: they are not there."""
+        for folder, table in self._tables.items():
+            for place in table:
+                if place not in self._met:
+                    yield Rejection(source=shown(place), reason=f"named in '{folder or '.'}' by its metadata, but not there")
 
     def _alike(self, folder: str, name: str) -> int:
         """How many files of a folder share the name up to its end; one folder's names are kept."""

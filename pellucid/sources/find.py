@@ -30,6 +30,7 @@ def find(path: Path, column: str | None = None) -> Iterator[Source | Rejection]:
         place, label = "/".join(parts), shown(parts[0]) if len(parts) > 1 else None
         if not companions.is_one(place):
             yield kind_of(found)(path=found, name=shown(place), label=label, told=companions.told(place), column=column)
+    yield from companions.lost()
 
 
 def find_companions(path: Path) -> Iterator[Path]:
