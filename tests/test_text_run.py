@@ -182,7 +182,7 @@ def test_texts_from_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     rows = [{"source": word, "target": word[::-1].upper()} for word in words if word != "abcab"]
     (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)))
     settings = [setting for setting in SMALL if not setting.startswith("data.size")]
-    model = train(tmp_path / "pairs.jsonl", tmp_path / "run", size=6, samples=4000, settings=settings)
+    model = train(tmp_path / "pairs.jsonl", tmp_path / "run", size=6, samples=3000, settings=settings)
     text = model.modality
     assert isinstance(text, Text)
     assert model.facts.shape == (1, 12)
@@ -190,7 +190,7 @@ def test_texts_from_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert made.nfe == 18
     assert text.sources(made.data) == ["abcab", "cc"]
     right = sum(a == b for a, b in zip("".join(text.texts(made.data)), "BACBACC", strict=False))
-    assert right >= 5, text.texts(made.data)
+    assert right >= 4, text.texts(made.data)
     (tmp_path / "sources.txt").write_text("ab\nba\n")
     given = f"-n 2 --given source={tmp_path / 'sources.txt'}"
     code, _, err = call(f"sample {tmp_path / 'run'} {given} --out {tmp_path / 'a.jsonl'}", capsys)

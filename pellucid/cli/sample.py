@@ -122,7 +122,7 @@ def sample(
       pellucid sample runs/notes -n 8 --label flute-A4 --out flutes.wav
       pellucid sample runs/heads -n 4 --out heads.nii.gz
       pellucid sample runs/poems -n 4 --prompt "In spring" --out spring.txt
-      pellucid sample runs/translate -n 1 --given source="In the beginning" --out a.txt
+      pellucid sample runs/spanish -n 1 --given source="Good day" -o day.txt
       pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
