@@ -121,6 +121,16 @@ def test_uniform_tokens_learn_too(home: Path, tmp_path: Path) -> None:
     assert sum(follow(text, RISING) for text in made.modality.texts(made.data)) / 32 > 0.4  # type: ignore[attr-defined]
 
 
+def test_training_goes_on_with_the_same_tokens(home: Path, tmp_path: Path) -> None:
+    """From a model with texts of other letters: its vocabulary stays, so its weights mean what they meant."""
+    (tmp_path / "other.txt").write_text("fedcbafedcba\n%\nxfedcbafedcb\n")
+    model, start = train(tmp_path / "other.txt", tmp_path / "run", start=home / "run", samples=12), Model.load(home / "run")
+    assert tuple(model.facts.modality["vocabulary"]) == tuple(start.facts.modality["vocabulary"])
+    made = model.sample(16, steps=WINDOW)
+    best = [max(follow(text, RISING), follow(text, FALLING)) for text in made.modality.texts(made.data)]  # type: ignore[attr-defined]
+    assert sum(best) / 16 > 0.6
+
+
 def test_every_command(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What a user types, and what comes of it."""
     run, out = home / "run", tmp_path / "out"

@@ -11,8 +11,7 @@ from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
 from pellucid.core.shapes import expand
 from pellucid.denoisers.conditional import Conditional, together
 from pellucid.denoisers.denoiser import Cond
-from pellucid.denoisers.posterior import Categories
-from pellucid.denoisers.sequences import NEVER
+from pellucid.denoisers.posterior import NEVER, Categories
 from pellucid.networks.network import Network
 from pellucid.processes.discrete import Discrete
 

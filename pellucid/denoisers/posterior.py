@@ -5,6 +5,9 @@ from torch import Tensor
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 
+NEVER = -1e9
+"""The logarithm of no probability, as a number that can be reckoned with."""
+
 
 class Posterior:
     """p(x0 | x_t). A subclass gives what it knows; the rest refuses by name."""

@@ -8,13 +8,11 @@ from torch.nn.functional import one_hot
 
 from pellucid.core.random import Draws
 from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.denoisers.posterior import Categories, choose
+from pellucid.denoisers.posterior import NEVER, Categories, choose
 from pellucid.processes.discrete import Discrete
 from pellucid.processes.masked import Masked
 
 LAST = 1 - 1e-12  # at t = 1 itself nothing can be seen of x0, not even what is known of it
-NEVER = -1e9
-"""The logarithm of no probability, as a number that can be reckoned with."""
 
 
 class Sequences(Denoiser):

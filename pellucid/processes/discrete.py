@@ -20,6 +20,7 @@ from pellucid.processes.process import Process
 from pellucid.schedules.rectified import Rectified
 from pellucid.schedules.schedule import Schedule
 
+TINY = 1e-300  # what alpha is divided by where it is 0
 
 @dataclass(frozen=True, kw_only=True)
 class Discrete(Process):

@@ -6,9 +6,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from pellucid.processes.discrete import Discrete
-
-TINY = 1e-300
+from pellucid.processes.discrete import TINY, Discrete
 
 
 @dataclass(frozen=True, kw_only=True)

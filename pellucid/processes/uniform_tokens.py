@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from pellucid.processes.discrete import Discrete
-
-TINY = 1e-300
+from pellucid.processes.discrete import TINY, Discrete
 
 
 @dataclass(frozen=True, kw_only=True)

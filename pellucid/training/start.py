@@ -33,7 +33,11 @@ def settings_of(path: Path | str) -> RunConfig:
     config, facts, _, _ = read_model(path)
     channels, *space = facts.shape
     values: dict[str, Any] = config.model_dump()
-    values["denoiser"] = {"sigma_data": facts.std, **config.denoiser}
+    if facts.categories:  # tokens mean what they meant
+        values["modality"] = {**config.modality, **facts.modality}
+        values["data"] = {"size": space}
+    else:
+        values["denoiser"] = {"sigma_data": facts.std, **config.denoiser}
     values["optimiser"] = {"name": "muon", "learning_rate": GENTLE}
     values["training"] = {"start": str(path)}
     if len(space) == 2:
