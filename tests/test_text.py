@@ -18,6 +18,7 @@ from pellucid.metrics.copied import copied
 from pellucid.metrics.writing import entropy, mean_of, repeats
 from pellucid.modalities import font
 from pellucid.modalities.page import pages
+from pellucid.modalities.sheet import sheet
 from pellucid.modalities.text import HIDDEN, Text
 from pellucid.modalities.vocabulary import END, STRANGE, UNKNOWN, Vocabulary, learn_vocabulary
 from pellucid.model.answering import likeliest
@@ -266,11 +267,19 @@ def test_other_ways_out(tmp_path: Path) -> None:
 
 def test_pages_hold_their_letters() -> None:
     """All of one size, ink where there are letters, none where there are none; long texts are cut."""
-    made = pages(["a few words\nin two lines", "", "x" * 1000], 64)
+    made = pages(["a few\rwords\x07\nin\ttwo lines\u202e", "", "x" * 1000], 64)
     assert len({page.shape for page in made}) == 1
     assert made[1].min() == 255
     assert made[0].min() < 100
     assert made[2].shape[2] < 1000
+
+
+def test_what_cannot_be_drawn_is_a_space() -> None:
+    """On a page and under a picture; letters that Pillow's font does not know bring in the machine's, which fail on \\r."""
+    strange, plain = ["汉 a\rb\x00c\x1b"], ["汉 a b c "]
+    np.testing.assert_array_equal(pages(strange, 64), pages(plain, 64))
+    tiles = [np.full((3, 96, 96), 200, np.uint8)]
+    np.testing.assert_array_equal(np.asarray(sheet(tiles, labels=["a\rb\nc"])), np.asarray(sheet(tiles, labels=["a b c"])))
 
 
 def test_a_font_that_knows_the_letters(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -65,6 +65,6 @@ class Categorical(Conditional):
 
 def settled(logits: Tensor, x_t: Tensor, mask: int = UNKNOWN) -> Tensor:
     """Logits of tokens x_t, those that are no mask being what they are."""
-    there = nn.functional.one_hot(x_t.clamp(max=logits.shape[-1] - 1), logits.shape[-1]).bool()
-    sure = torch.where(there, 0.0, NEVER).to(logits)
+    own = x_t.clamp(max=logits.shape[-1] - 1).unsqueeze(-1)
+    sure = torch.full_like(logits, NEVER).scatter_(-1, own, 0.0)
     return torch.where((x_t == mask).unsqueeze(-1), logits, sure)

@@ -21,13 +21,18 @@ def font_for(text: str, size: int) -> ImageFont.FreeTypeFont:
     """The first that knows most letters of `text`; `size` in pixels. Pillow's where it is enough, so that pictures are the
     same on every machine.
     """
-    letters, best = frozenset(text) - frozenset("\n\t "), _pillows(size)
+    letters, best = frozenset(drawable(text)) - frozenset("\n "), _pillows(size)
     least = unknown(best, letters)
     for font in _installed(size) if least else ():
         count = unknown(font, letters)
         if count < least:
             best, least = font, count
     return best
+
+
+def drawable(text: str) -> str:
+    """What cannot be drawn, and makes some fonts fail, becomes a space; lines stay."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else " " for letter in text)
 
 
 def unknown(font: ImageFont.FreeTypeFont, letters: frozenset[str]) -> int:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from pellucid.modalities.font import font_for
+from pellucid.modalities.font import drawable, font_for
 
 SIZE, LEADING, COLUMN, MARGIN = 13, 17, 8, 8
 PAPER, INK = (255, 255, 255), (28, 32, 40)
@@ -20,7 +20,7 @@ NARROWEST, WIDEST = 36, 64  # columns
 def pages(texts: Sequence[str], length: int) -> list[NDArray[np.uint8]]:
     """Each text as a picture (3, H, W) whose size depends on `length` alone, with room for about so many characters."""
     columns = int(min(WIDEST, max(NARROWEST, ceil(sqrt(length * ASPECT)))))
-    broken = [list(_lines(text, columns)) for text in texts]
+    broken = [list(_lines(drawable(text), columns)) for text in texts]
     lines = ceil(ROOM * length / columns) + 1
     font = font_for("".join(texts), SIZE)
     size = (2 * MARGIN + columns * COLUMN, 2 * MARGIN + lines * LEADING)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from pellucid.modalities.canvas import as_picture, on_white
-from pellucid.modalities.font import font_for, unknown
+from pellucid.modalities.font import drawable, font_for, unknown
 
 TILE = 96  # pixels to which a small picture is enlarged, about
 LARGEST = 4096  # side up to which a sheet is enlarged
@@ -52,6 +52,7 @@ def sheet(
 
 def _fitted(label: str, font: Any, width: int) -> str:
     """As much of a label as there is room for; nothing of one that the font has no letters for."""
+    label = drawable(label).replace("\n", " ")
     if unknown(font, frozenset(label)):
         return ""
     if font.getlength(label) <= width:
