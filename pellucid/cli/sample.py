@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -44,7 +45,7 @@ Length = Annotated[
 ]
 Given = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAME=VALUE", help="What samples are made from: source=TEXT, or source=FILE, a line each."),
+    typer.Option(metavar="NAME=VALUE", help="What is known: source=TEXT or FILE; picture=FILE, sound=FILE, text=WORD."),
 ]
 Candidates = Annotated[
     int, typer.Option(metavar="K", min=1, help="Of texts from texts: of K that are drawn, the one most like the others.")
@@ -123,6 +124,7 @@ def sample(
       pellucid sample runs/heads -n 4 --out heads.nii.gz
       pellucid sample runs/poems -n 4 --prompt "In spring" --out spring.txt
       pellucid sample runs/spanish -n 1 --given source="Good day" -o day.txt
+      pellucid sample runs/spoken -n 4 --given text=seven -o sevens
       pellucid sample runs/films -n 9 --prompt "red heart" --out hearts.mp4
       pellucid sample runs/fashion --sampler heun --set sampler.churn=20
     """
@@ -163,10 +165,13 @@ def _drawn(
     model: "Model", n: int, of_text: tuple[int | None, list[str] | None, int], prompt: list[str] | None = None,
     negative: str | None = None, **settings: Any,
 ) -> "Samples":  # fmt: skip
-    """Samples; of texts, those that begin with the prompt, or are made from what is given."""
+    """Samples; of texts, those that begin with the prompt, or are made from what is given, as of several parts."""
+    from pellucid.modalities.joint import Joint
     from pellucid.modalities.text import Text
 
     length, given, candidates = of_text
+    if isinstance(model.modality, Joint) and given is not None:
+        settings["known"], given = model.modality.known(_parts(given, model.modality.made_of)), None
     if not isinstance(model.modality, Text):
         several = None if candidates == 1 else candidates
         for option, value in (("--length", length), ("--given", given), ("--candidates", several)):
@@ -199,6 +204,17 @@ def _sources(given: list[str]) -> list[str]:
         if name.strip() != "source" or not equals or not value.strip():
             raise ConfigError(f"--given {one}: expected source=TEXT, or source=FILE with a text in each line")
         found += [line for line in read_text(Path(value)).split("\n") if line.strip()] if Path(value).is_file() else [value]
+    return found
+
+
+def _parts(given: list[str], names: Iterable[str]) -> dict[str, str]:
+    """What is said of each part in --given PART=VALUE."""
+    found = dict[str, str]()
+    for one in given:
+        name, equals, value = (word.strip() for word in one.partition("="))
+        if not equals or not value or name in found:
+            raise ConfigError(f"--given {one}: expected PART=FILE, or text=WORD, of {', '.join(names)} each at most once")
+        found[name] = value
     return found
 
 

@@ -65,7 +65,7 @@ class Loudness(Codec):
 
     def fit(self, x: Tensor) -> None:
         """Settle e, m_f and s_f by sounds (N, C, L): z then has mean 0 and variance 1 at all but steady frequencies."""
-        sizes = self._sizes(x).double()
+        sizes = self.sizes(x).double()
         self.quiet = (QUIET * sizes.square().mean((0, 1, 3)).max().sqrt()).clamp_min(1e-12).to(self.quiet)
         logs = (sizes / self.quiet.double()).log1p()
         self.centre = logs.mean((0, 1, 3)).to(self.centre)
@@ -73,13 +73,16 @@ class Loudness(Codec):
         self.spread = spread.clamp_min(STEADIEST * float(spread.max())).clamp_min(1e-12).to(self.spread)
 
     def encode(self, x: Tensor) -> Tensor:
-        logs = (self._sizes(x) / self.quiet.to(x)).log1p()
+        logs = (self.sizes(x) / self.quiet.to(x)).log1p()
         return ((logs - self.centre.to(x)[:, None]) / self.spread.to(x)[:, None]).flatten(1, 2)
 
     def decode(self, z: Tensor) -> Tensor:
         parts = z.reshape(len(z), -1, self.frames.window // 2, z.shape[2])
         logs = parts * self.spread.to(z)[:, None] + self.centre.to(z)[:, None]
-        sizes = (logs.clamp_min(0).expm1() * self.quiet.to(z)).float()
+        return self.heard((logs.clamp_min(0).expm1() * self.quiet.to(z)).float()).to(z)
+
+    def heard(self, sizes: Tensor) -> Tensor:
+        """A sound (B, C, L) whose |X| is near these sizes (B, C, N / 2, L / H)."""
         sizes = torch.cat([sizes, torch.zeros_like(sizes[:, :, :1])], 2)
         turns = self.turns.to(sizes)
         found = torch.polar(sizes, torch.cat([turns, torch.zeros_like(turns[:, :1])], 1).expand_as(sizes))
@@ -88,9 +91,10 @@ class Loudness(Codec):
             fitting = self.frames(self.frames.back(found))
             ahead = fitting if before is None else fitting + MOMENTUM * (fitting - before)
             found, before = torch.polar(sizes, ahead.angle()), fitting
-        return self.frames.back(found).to(z)
+        sound: Tensor = self.frames.back(found)
+        return sound
 
-    def _sizes(self, x: Tensor) -> Tensor:
+    def sizes(self, x: Tensor) -> Tensor:
         """|X|, (B, C, N / 2, L / H)."""
         sizes: Tensor = self.frames(x)[:, :, :-1].abs()
         return sizes

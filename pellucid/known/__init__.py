@@ -17,6 +17,7 @@ recipes = Registry("data recipe", __name__, {
     "notes": "notes.Notes",
     "photographs": "photographs.Photographs",
     "sea_temperature": "sea_temperature.SeaTemperature",
+    "spoken_digits": "spoken_digits.SpokenDigits",
     "stock_indices": "stock_indices.StockIndices",
     "verses": "verses.Verses",
 })

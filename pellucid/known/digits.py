@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from pellucid.core.errors import UserError
@@ -24,14 +25,23 @@ class Digits(Recipe):
     licence: ClassVar[str] = "Creative Commons Attribution 4.0: <https://creativecommons.org/licenses/by/4.0/>"
 
     def write(self, folder: Path, progress: Progress) -> None:
-        try:
-            from sklearn.datasets import load_digits
-        except ImportError:
-            raise UserError("The digits come with scikit-learn, which is missing: pip install 'pellucid[data]'") from None
-        found = load_digits()
-        pixels = np.rint(found.images * (255 / WHITE)).astype(np.uint8)
-        for index, (picture, digit) in enumerate(zip(pixels, found.target, strict=True)):
+        pixels, numbers = digits()
+        for index, (picture, digit) in enumerate(zip(pixels, numbers, strict=True)):
             place = folder / str(digit)
             place.mkdir(exist_ok=True)
             Image.fromarray(picture).save(place / f"{index:04d}.png")
             progress(index + 1, len(pixels))
+
+
+def digits() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Pictures (N, 8, 8) and their numbers.
+
+    Raises:
+        UserError: scikit-learn is not there.
+    """
+    try:
+        from sklearn.datasets import load_digits
+    except ImportError:
+        raise UserError("The digits come with scikit-learn, which is missing: pip install 'pellucid[data]'") from None
+    found = load_digits()
+    return np.rint(found.images * (255 / WHITE)).astype(np.uint8), found.target

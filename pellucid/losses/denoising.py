@@ -27,7 +27,10 @@ class DenoisingLoss(Loss):
             network's error in units of c_out (Yuan and Qiao 2024, Diffusion-TS, eq. 10). There it reads as a square, which
             by Parseval's theorem is the first term once more; their code has the absolute value, as here.
         missing: whether values may be.
+        importance: weights (C, *space) of the squares of single values; None: all alike.
     """
+
+    scale: Tensor | None
 
     def __init__(
         self,
@@ -37,6 +40,7 @@ class DenoisingLoss(Loss):
         times: Adaptive | None = None,
         fourier: float = 0.0,
         missing: bool = False,
+        importance: Tensor | None = None,
     ) -> None:
         super().__init__()
         self.denoiser = denoiser
@@ -44,6 +48,7 @@ class DenoisingLoss(Loss):
         self.times = times
         self.fourier = fourier
         self.missing = missing
+        self.register_buffer("scale", None if importance is None else importance.sqrt(), persistent=False)
         self.profile = None if times is None else times.profile
 
     @property
@@ -64,6 +69,7 @@ class DenoisingLoss(Loss):
         target = a.to(x0) * x0 + b.to(x0) * eps.to(x0)
         output = denoiser.predict(denoiser.process.corrupt(x0, t, eps), t, cond)
         away = output - target if known is None else torch.where(known, output - target, 0)
+        away = away if self.scale is None else away * self.scale.to(away)
         error = rows_of(away**2, t).mean(1) if known is None else _mean(rows_of(away**2, t), rows_of(known, t))
         if self.fourier:
             spectrum = torch.fft.fftn(away, dim=tuple(range(2, away.ndim)), norm="ortho")

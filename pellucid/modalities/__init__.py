@@ -2,8 +2,9 @@
 
 from pellucid.core.registry import Registry
 
-# The first that recognises its files is taken: tables may tell of sounds that lie beside them.
+# The first that recognises its files is taken: pictures may have sounds beside them, tables tell of sounds.
 modalities = Registry("modality", __name__, {
+    "joint": "joint.Joint",
     "sound": "sound.Sound", "video": "video.Video", "scan": "scan.Scan", "series": "series.Series", "text": "text.Text",
     "image": "image.Image",
 })

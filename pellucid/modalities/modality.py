@@ -68,6 +68,18 @@ class Modality(ABC):
         """How many values at the beginning of the last axis are what samples are made from, and always given."""
         return 0
 
+    @property
+    def spans(self) -> tuple[int, ...]:
+        """How many places along the first axis of space each part of a sample takes that has a time of its own; (): each
+        place has.
+        """
+        return ()
+
+    @property
+    def importance(self) -> Tensor | None:
+        """Weights of the values of a sample in the loss, with mean 1; None: all alike."""
+        return None
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like data of this kind, from names and a glance at a few files."""

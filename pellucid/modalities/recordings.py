@@ -58,7 +58,7 @@ def read_windows(
             if record is not None:
                 yield record
         if used and isinstance(source, Source):
-            yield from _origins(source, (*notes, *found), details)
+            yield from origins(source, (*notes, *found), details)
             notes = ()
     if not items:
         raise nothing(path, first)
@@ -86,7 +86,8 @@ def _label(entry: Entry, source: Source, common: int) -> str | None:
     return entry.label or inner or source.label
 
 
-def _origins(source: Source, notes: tuple[str, ...], details: Mapping[str, Any]) -> Iterator[Origin | Rejection]:
+def origins(source: Source, notes: tuple[str, ...], details: Mapping[str, Any]) -> Iterator[Origin | Rejection]:
+    """What the files of a source were; notes and details of the first."""
     for path in source.files():
         name = source.name if path == source.path else path.name
         try:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from math import log10
+from typing import Any
 
 import numpy as np
 import torch
@@ -55,9 +56,13 @@ def mel_bands(rate: int, window: int, count: int) -> Tensor:
 def sonograms(sounds: Tensor, rate: int) -> list[NDArray[np.uint8]]:
     """A picture (3, C H, W) of each of (B, C, L): time to the right, pitch upwards, channels one above the other."""
     seen = loudness(sounds, rate).flip(2).flatten(1, 2).numpy()
+    return [np.ascontiguousarray(one.transpose(2, 0, 1).repeat(SHOWN, axis=2)) for one in in_colours(seen)]
+
+
+def in_colours(seen: NDArray[Any]) -> NDArray[np.uint8]:
+    """From [-1, 1], silence to full loudness, to colours (..., 3)."""
     places = (seen + 1) / 2 * (len(COLOURS) - 1)
     table = np.array(COLOURS, dtype=np.float64)
     low = np.minimum(places.astype(np.int64), len(COLOURS) - 2)
     share = (places - low)[..., None]
-    coloured = np.rint(table[low] * (1 - share) + table[low + 1] * share).astype(np.uint8)
-    return [np.ascontiguousarray(one.transpose(2, 0, 1).repeat(SHOWN, axis=2)) for one in coloured]
+    return np.asarray(np.rint(table[low] * (1 - share) + table[low + 1] * share).astype(np.uint8))

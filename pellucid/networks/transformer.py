@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from math import prod
+from math import ceil, prod
 from typing import Self
 
 from torch import Tensor, nn
@@ -51,6 +51,8 @@ class Transformer(Network):
         depth: blocks, each of attention and of feed-forward.
         heads: attention heads, by default of 32 features or more.
         embedding_width: width of the noise embedding and of the condition vector.
+        places: whether each patch has a learned vector of its own besides, where patches differ in kind; `space` is then
+            the only size.
         factorised: whether the first axis is time: then each frame attends to itself, and after that each position to
             itself in all frames.
 
@@ -71,6 +73,7 @@ class Transformer(Network):
         depth: int | None = None,
         heads: int | None = None,
         embedding_width: int | None = None,
+        places: bool = False,
         factorised: bool = False,
     ) -> None:
         super().__init__()
@@ -87,6 +90,8 @@ class Transformer(Network):
 
         self.embedding = NoiseEmbedding(self.embedding_width)
         self.stem = Linear(in_channels * prod(self.patch), width, bias=False)
+        grid = tuple(ceil(n / edge) for n, edge in zip(space, self.patch, strict=True))
+        self.places = nn.Embedding(prod(grid), width) if places else None
         branches = (branch for _ in range(depth) for branch in _branches(axes, width, heads, token_width))
         self.blocks = Blocks(branches, width, self.embedding_width)
         self.norm = Modulation(width, self.embedding_width)
@@ -96,7 +101,10 @@ class Transformer(Network):
         self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None
     ) -> Tensor:
         embedding = self.embedding(self.patches.levels(c_noise, x), vector)
-        h = self.blocks(self.stem(self.patches.cut(x)), embedding, tokens)
+        h = self.stem(self.patches.cut(x))
+        if self.places is not None:
+            h = h + self.places.weight.reshape(*h.shape[1:])
+        h = self.blocks(h, embedding, tokens)
         h, = self.norm(h, embedding)
         return self.patches.join(self.head(h), x)
 

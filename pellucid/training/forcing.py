@@ -24,22 +24,31 @@ class Forcing:
     half some frames are known, t = 0: a beginning, all but a stretch, or each by itself (see `Revealing`). In the rest of
     the samples all frames have the same time, as when a whole clip is drawn.
 
+    Where samples have parts that differ in kind, a part takes the place of a frame, and each is known with probability 1/2.
+
     Arguments:
         share: of samples whose frames differ in time.
+        spans: how many places each part takes; (): each place is a frame.
     """
 
     share: float
+    spans: tuple[int, ...] = ()
 
     def __call__(
         self, t: Tensor, times: Times, schedule: Schedule, draws: Draws, epoch: int, shape: Sequence[int]
     ) -> Tensor:
         """For times (B,) of samples of the shape (C, T, *space)."""
-        frames = shape[1]
+        frames = len(self.spans) or shape[1]
         choice = draws.uniform("forcing", epoch, ())[:, None] / self.share
         own = times.quantile(draws.uniform("frame times", epoch, (frames,)).flatten(), schedule).reshape(-1, frames)
-        known = KNOWN(draws, epoch, (1, frames))[:, 0]
+        if self.spans:
+            known = draws.uniform("known parts", epoch, (frames,)) < 0.5
+        else:
+            known = KNOWN(draws, epoch, (1, frames))[:, 0]
         each = torch.where(choice < 0.5, torch.where(known, 0.0, t[:, None]), torch.where(choice < 1, own, t[:, None]))
-        return each.reshape(len(t), 1, frames, *[1] * (len(shape) - 2))
+        if self.spans:
+            each = each.repeat_interleave(torch.tensor(self.spans), dim=1)
+        return each.reshape(len(t), 1, shape[1], *[1] * (len(shape) - 2))
 
 
 @dataclass(frozen=True)

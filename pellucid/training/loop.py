@@ -226,7 +226,7 @@ def _assemble_batches(
         prepared.pack, prepared.modality, model.codec, model.denoiser.process, times,
         config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
-        forcing=Forcing(forced) if forced else Leading(sourced) if sourced else None,
+        forcing=Forcing(forced, prepared.modality.spans) if forced else Leading(sourced) if sourced else None,
     )  # fmt: skip
 
 

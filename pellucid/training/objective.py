@@ -1,5 +1,8 @@
 """What a denoiser is trained by: the loss that fits it, and the times at which it is trained."""
 
+from torch import Tensor
+
+from pellucid.codecs.identity import Identity
 from pellucid.core.config import build
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Key
@@ -63,6 +66,7 @@ def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | Non
             loss = DenoisingLoss(
                 denoiser=denoiser, weighting=build(weightings, config.loss.weighting), times=adaptive,
                 fourier=config.loss.fourier, missing=model.facts.missing,
+                importance=_importance(model),
             )
         case _:
             known = "regression, wiener, variational, adversarial or consistency"
@@ -73,11 +77,16 @@ def build_loss(config: RunConfig, model: Model, drawn: Times, start: Model | Non
     return loss
 
 
+def _importance(model: Model) -> Tensor | None:
+    """Of the values of a sample, where it is diffused as it is."""
+    return model.modality.importance if isinstance(model.codec, Identity) else None
+
+
 def _refuse_forcing(config: RunConfig, model: Model) -> None:
     """Where frames have times of their own and something cannot do with it."""
     reasons = {
         f"samples have {len(model.facts.shape) - 1} axis, not several along the first of which frames lie":
-            len(model.facts.shape) < 3,
+            len(model.facts.shape) < 3 and not model.modality.spans,
         f"denoiser.name = {config.denoiser.get('name')}: expected regression": not isinstance(model.denoiser, Regression),
         f"codec.name = {config.codec.get('name')}: expected identity": config.codec.get("name") != "identity",
         "loss.fourier compares whole samples: set it to 0": config.loss.fourier > 0,
