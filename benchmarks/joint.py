@@ -4,10 +4,10 @@
     joint.py record RUN --train TRAIN --test TEST --alone PICTURES SOUNDS TEXTS --out records/joint.md [-n 500]
 
 TRAIN and TEST are those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the
-folder of its kind that `split` makes, all for as many minutes. What is given is TEST's, which no model has seen. Digits are told by
-classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of its
-sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to TRAIN;
-that of texts is the total variation of words.
+folder of its kind that `split` makes, all for as many minutes. What is given is TEST's, which no model has seen. Digits are
+told by classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of
+its sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to
+TRAIN; that of texts is the total variation of words.
 """
 
 import argparse
@@ -126,11 +126,11 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "# Several modalities at once\n"
     yield (f"- what was drawn is the digit that was given in at least {worst:.0%} of cases, {worst / CHANCE:.1f} times "
            f"chance, in every direction; at least {WANTED:g}: **{answer(worst >= WANTED * CHANCE)}**")
-    yield (f"- a part is at most {factor:.2f} times as far from the data as that of a model of its own, or as real data "
-           f"where that is farther; at most {WORSE:g}: **{answer(factor <= WORSE)}**")
-    yield f"\n## Any of them given\n\n{asked.n} samples of what is in TEST each; classifiers, on TEST itself, are right in " + (
-        ", ".join(f"{np.mean(judge.says(asked.test) == words(asked.test)):.1%} ({part}s)" for part, judge in judges.items())
-    ) + ".\n"
+    yield (f"- a part is at most {factor:.2f} times as far from the data as that of a model of its own, or as TEST where "
+           f"that is farther; at most {WORSE:g}: **{answer(factor <= WORSE)}**")
+    rights = {part: np.mean(judge.says(asked.test) == words(asked.test)) for part, judge in judges.items()}
+    yield f"\n## Any of them given\n\n{asked.n} samples, each given what one of TEST has. On TEST itself the classifiers are"
+    yield f"right in {', '.join(f'{right:.1%} ({part}s)' for part, right in rights.items())}.\n"
     yield "| given | " + " | ".join(f"{part} right" for part in PARTS) + " |\n|---" + "|---" * len(PARTS) + "|"
     for given, shares in rows:
         yield f"| {' and '.join(given)} | " + " | ".join(f"{shares[p]:.1%}" if p in shares else "–" for p in PARTS) + " |"
