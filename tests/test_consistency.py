@@ -98,23 +98,28 @@ def test_the_critic_pulls_as_hard_as_its_weight_says() -> None:
     assert all(gradient is not None for gradient in torch.autograd.grad(weighted.sum(), critic, allow_unused=True))
 
 
-def test_the_loss_is_what_it_says() -> None:
-    """Segments 2, intervals 3: t is rounded up to sixths, the teacher goes one of them, and f to 1/2 or 0 from there."""
+@pytest.mark.parametrize(("intervals", "strides"), [(3, 1), (3, 2), (1, 3)])
+def test_the_loss_is_what_it_says(intervals: int, strides: int) -> None:
+    """Two segments: t is rounded up to an interval's end, the teacher goes through it, and f from there to 1/2 or 0."""
     f, teacher = make(Consistency), make(Regression)
-    f.segments = 2
-    loss = ConsistencyLoss(denoiser=f, teacher=teacher, intervals=3)
+    f.segments, whole = 2, 2 * intervals
+    loss = ConsistencyLoss(denoiser=f, teacher=teacher, intervals=intervals, strides=strides)
     x0, eps, t = data(4, 0), data(4, 1), torch.tensor([0.01, 1 / 3, 0.6, 1.0], dtype=torch.float64)
-    rounded = torch.tensor([1, 2, 4, 6], dtype=torch.float64) / 6
-    s, times = torch.tensor([0, 0, 0.5, 0.5], dtype=torch.float64), torch.tensor([1.0, 2.0, 1.0, 3.0])
+    place = (t * whole).ceil()
+    rounded, r = place / whole, (place - 1) / whole
+    s = ((place - 1) / intervals).floor() / 2
     x_t = f.process.corrupt(x0, rounded, eps)
-    x_r = follow(teacher, x_t, rounded, rounded - 1 / 6)
-    end = move(f.process, x_r, f.clean(x_r, rounded - 1 / 6), rounded - 1 / 6, s)
+    x_r = x_t
+    for stride in range(strides):
+        here, there = (rounded - (stride + step) / strides / whole for step in (0, 1))
+        x_r = follow(teacher, x_r, here, there)
+    end = move(f.process, x_r, f.clean(x_r, r), r, s)
     here = f.clean(x_t, rounded)
     wanted = (move(f.process, x_t, here, rounded, s) - end.detach()).squeeze(1)  # as far apart, but for the slope of y
     slope = (1 - s - s / rounded * (1 - rounded)).float()
     huber = ((wanted / slope[:, None]).square().mean(1) + ROUND**2).sqrt() - ROUND
-    found = loss(x0, t, eps).weighted
-    torch.testing.assert_close(found, huber * times)
+    found, times = loss(x0, t, eps).weighted, (place - s * whole).float()
+    torch.testing.assert_close(found, huber * times, rtol=1e-4, atol=1e-5)
     parts = list(f.parameters())
     for mine, theirs in zip(torch.autograd.grad(found.sum(), parts, allow_unused=True),
                             torch.autograd.grad((huber * times).sum(), parts, allow_unused=True), strict=True):  # fmt: skip

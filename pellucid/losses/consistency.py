@@ -18,10 +18,11 @@ class ConsistencyLoss(Loss):
     """i huber(f(x_t, t) - y), with y what leads from x_t to where the path that the teacher continues ends.
 
     The path from t = 1 to 0 has K segments of N intervals each, so t = (k N + i) / (K N); times that are given are rounded
-    up to such. The teacher goes one interval, from x_t at t to x_r at r, by the midpoint method along the angle atan(sigma /
-    alpha); f goes on from there to the segment's end s = k / K, without a gradient; and y is the x0 that leads there from
-    x_t in a straight move, x_s = alpha_s y + sigma_s (x_t - alpha_t y) / sigma_t. At the end of a segment nothing is left to
-    go, so what is learned beside it spreads upwards, over N intervals.
+    up to such. The teacher goes one interval, from x_t at t to x_r at r, in M steps of the midpoint method along the angle
+    atan(sigma / alpha); f goes on from there to the segment's end s = k / K, without a gradient; and y is the x0 that leads
+    there from x_t in a straight move, x_s = alpha_s y + sigma_s (x_t - alpha_t y) / sigma_t. At the end of a segment nothing
+    is left to go, so what is learned beside it spreads upwards, over N intervals. With N = 1 the teacher goes all the way,
+    in 2 M calls, and nothing has to spread.
 
         huber(d) = sqrt(|d|^2 / D + c^2) - c,   D values, c = 0.00054
 
@@ -32,15 +33,16 @@ class ConsistencyLoss(Loss):
         denoiser: f; it knows K.
         teacher: whose paths these are, under its guidance.
         intervals: N.
+        strides: M.
     """
 
-    def __init__(self, *, denoiser: Consistency, teacher: Denoiser, intervals: int = 4) -> None:
+    def __init__(self, *, denoiser: Consistency, teacher: Denoiser, intervals: int = 1, strides: int = 4) -> None:
         super().__init__()
         if denoiser.prediction == "x0":
             raise ConfigError("denoiser.prediction = 'x0' lets f(x, 0) be anything: expected edm, velocity, v or eps")
-        if intervals < 1:
-            raise ConfigError(f"loss.intervals = {intervals}: expected 1 or more")
-        self.denoiser, self.intervals = denoiser, intervals
+        if intervals < 1 or strides < 1:
+            raise ConfigError(f"loss.intervals = {intervals}, loss.strides = {strides}: expected 1 or more")
+        self.denoiser, self.intervals, self.strides = denoiser, intervals, strides
         self.teacher = teacher.requires_grad_(False)
 
     @property
@@ -66,8 +68,8 @@ class ConsistencyLoss(Loss):
         place = (t * whole).round()
         r, s = (place - 1) / whole, ((place - 1) / self.intervals).floor() / f.segments
         with torch.no_grad():
-            x_r = follow(self.teacher, x_t, t, r, cond)
-            end = move(f.process, x_r, f.clean(x_r, r, cond), r, s)
+            x_r = self._followed(x_t, t, r, cond)
+            end = x_r if self.intervals == 1 else move(f.process, x_r, f.clean(x_r, r, cond), r, s)
             alpha_t, sigma_t = _scales(f.process, t, x_t)
             alpha_s, sigma_s = _scales(f.process, s, x_t)
             kept = sigma_s / sigma_t
@@ -75,6 +77,14 @@ class ConsistencyLoss(Loss):
         here = f.clean(x_t, t, cond)
         distance = torch.sqrt(mean_per_sample((here - wanted) ** 2) + ROUND**2) - ROUND
         return here, distance * (place - s * whole).to(distance)
+
+
+    def _followed(self, x_t: Tensor, t: Tensor, r: Tensor, cond: Cond | None) -> Tensor:
+        """x_r by the teacher."""
+        for stride in range(self.strides):
+            here, there = (t + (r - t) * (stride + step) / self.strides for step in (0, 1))
+            x_t = follow(self.teacher, x_t, here, there, cond)
+        return x_t
 
 
 def move(process: Process, x_t: Tensor, x0: Tensor, t: Tensor, s: Tensor) -> Tensor:

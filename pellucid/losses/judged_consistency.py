@@ -23,7 +23,7 @@ class JudgedConsistencyLoss(ConsistencyLoss):
     gradients is that of Esser et al. 2021 (VQGAN), eq. 7, taken at the output.
 
     Arguments:
-        denoiser, teacher, intervals: as of `ConsistencyLoss`.
+        denoiser, teacher, intervals, strides: as of `ConsistencyLoss`.
         shape: (C, *space) of x0.
         weight: of the critic's part.
         gamma: of its penalty.
@@ -31,10 +31,10 @@ class JudgedConsistencyLoss(ConsistencyLoss):
     """
 
     def __init__(
-        self, *, denoiser: Consistency, teacher: Denoiser, shape: Sequence[int], intervals: int = 4, weight: float = 0.5,
-        gamma: float = 0.1, widths: Sequence[int] = WIDTHS,
+        self, *, denoiser: Consistency, teacher: Denoiser, shape: Sequence[int], intervals: int = 1, strides: int = 4,
+        weight: float = 0.5, gamma: float = 0.1, widths: Sequence[int] = WIDTHS,
     ) -> None:  # fmt: skip
-        super().__init__(denoiser=denoiser, teacher=teacher, intervals=intervals)
+        super().__init__(denoiser=denoiser, teacher=teacher, intervals=intervals, strides=strides)
         self.weight, self.gamma = weight, gamma
         told = denoiser.network.embedding_width if len(denoiser.conditioners) else 0
         self.critic = Critic(shape, beside=1, told=told, widths=widths)

@@ -105,10 +105,11 @@ def _consistency(config: RunConfig, model: Model, denoiser: Consistency, start: 
                           "consistency`")  # fmt: skip
     teacher, own = guided(start.denoiser, start.sampling(), start.weak), config.loss
     if not own.critic:
-        return ConsistencyLoss(denoiser=denoiser, teacher=teacher, intervals=own.intervals)
+        return ConsistencyLoss(denoiser=denoiser, teacher=teacher, intervals=own.intervals, strides=own.strides)
     shape = model.codec.latent_shape(model.facts.shape)
     return JudgedConsistencyLoss(
-        denoiser=denoiser, teacher=teacher, shape=shape, intervals=own.intervals, weight=own.critic, gamma=own.gamma
+        denoiser=denoiser, teacher=teacher, shape=shape, intervals=own.intervals, strides=own.strides, weight=own.critic,
+        gamma=own.gamma,
     )
 
 
