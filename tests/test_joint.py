@@ -264,6 +264,15 @@ def test_what_cannot_be_given(
     assert message in " ".join(err.split())
 
 
+def test_it_is_measured(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Against data brought to its own parts; a density there is not."""
+    code, _, err = call(f"evaluate {home / 'run'} --data {home / 'data'} -n 24 --steps 2 -q", capsys)
+    assert code == 0, err
+    code, _, err = call(f"likelihood {home / 'run'} {home / 'data'} -n 2", capsys)
+    assert code == 2
+    assert "no density" in " ".join(err.split())
+
+
 def test_every_way_out(home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for name in ("a.png", "a.wav", "a.ogg", "a.txt", "a.npy"):
         code, out, err = call(f"sample {home / 'run'} -n 3 --steps 2 -o {tmp_path / name} --json", capsys)

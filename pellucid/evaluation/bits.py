@@ -60,6 +60,9 @@ def measure_bits(
     if isinstance(model.denoiser, Wiener) and not bool((model.denoiser.variances > 0).all()):
         raise UnsupportedError("Some columns are constant or follow from the others exactly, so that there is no density: "
                                "leave them out of the table")  # fmt: skip
+    if model.modality.importance is not None:
+        raise UnsupportedError("Samples of several parts are filled up with values that are always 0, so that there is no "
+                               "density: a likelihood is of one part alone")  # fmt: skip
     start, levels = perf_counter(), 256 if np.dtype(model.modality.storage).kind == "u" else None
     stored, notes = _choose(model, data, n)
     pieces = []

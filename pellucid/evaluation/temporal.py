@@ -4,7 +4,7 @@
     increments    of each column their mean size, standard deviation and the size of the largest
     memory        of each column the correlation of increments, and of their sizes, with those 1, 2 and 4 steps later
     spectrum      of each column the log of the power in bands of frequencies, each twice as wide as the one before
-    dependence    of each two columns the correlation of their increments
+    dependence    of each two columns the correlation of their increments; of more than 64 columns, of neighbours only
 
 Levels and their autocorrelation, fat tails, volatility that comes in clusters, and dependence are the stylised facts that
 series of prices are judged by (Cont 2001, "Empirical properties of asset returns"); the spectrum shows seasons.
@@ -23,6 +23,7 @@ from pellucid.evaluation.source import Source
 
 PARTS = 8
 LAGS = (1, 2, 4)
+MOST = 64  # columns of which all pairs are looked at
 SMALL = 1e-6  # relative to a column's standard deviation, which is about 1; below it nothing moves
 
 
@@ -53,7 +54,10 @@ class TemporalFeatures(FeatureNetwork):
             *(_together(size[..., lag:], size[..., :-lag]) for lag in LAGS if lag < moved.shape[2] - 1),
             *_bands(series),
         ]  # fmt: skip
-        first, second = torch.triu_indices(series.shape[1], series.shape[1], offset=1)
+        columns = series.shape[1]
+        first, second = torch.triu_indices(columns, columns, offset=1)
+        if columns > MOST:
+            first, second = torch.arange(columns - 1), torch.arange(1, columns)
         return torch.cat([*found, _together(moved[:, first], moved[:, second])], 1).float()
 
 

@@ -130,7 +130,10 @@ class Joint(Modality):
         labels: bool = True,  # noqa: ARG002
         column: str | None = None,  # noqa: ARG002
     ) -> Iterator[Record]:
-        """`size` and `channels` are those of pictures."""
+        """`size` and `channels` are those of pictures; a model's own parts, once they are learned, are what is read."""
+        if self.parts:
+            yield from read_aligned(path, self.made_of, (), self.joined, {"parts": self.parts})
+            return
         bounds = Bounds(rate=self.rate, window=self.window, hop=self.hop, patch=self.patch, letters=self.letters)
         parts, notes = survey(path, size, channels, bounds)
         told = {name: asdict(part) for name, part in parts.items()}  # type: ignore[call-overload]
@@ -203,6 +206,10 @@ class Joint(Modality):
     def _shape(self) -> tuple[int, int]:
         sizes = [part.size for part in self.made_of.values()]
         return max(values for values, _ in sizes), sum(tokens for _, tokens in sizes)
+
+    def view(self, x: Tensor) -> Tensor:
+        """As pictures of one channel, a token a column, three standard deviations of sound being white."""
+        return (x / 3).clamp(-1, 1).unsqueeze(1)
 
     def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
         return [self._picture(one) for one in stored]
