@@ -9,9 +9,12 @@ from scipy import stats
 from torch import Tensor
 
 from draws import FastDraws
+from pellucid.denoisers.categorical import Categorical
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.posterior import Categories, choose
 from pellucid.denoisers.sequences import Sequences
+from pellucid.losses.elbo import ElboLoss
+from pellucid.networks.transformer import Transformer
 from pellucid.processes.discrete import Discrete
 from pellucid.processes.masked import Masked
 from pellucid.processes.uniform_tokens import UniformTokens
@@ -234,3 +237,19 @@ def test_choice_keeps_what_is_rare() -> None:
     p = torch.tensor([0.5, 0.5 - 1e-12, 1e-12, 0.0], dtype=torch.float64)
     u = torch.tensor([0.25, 0.75, 1 - 5e-13, 1 - 2.0**-53], dtype=torch.float64)
     assert choose(u, p.expand(4, 4)).tolist() == [0, 1, 2, 2]
+
+
+@pytest.mark.parametrize("kind", [Masked, UniformTokens])
+def test_probabilities_in_mixed_precision_sum_to_one(kind: type[Discrete]) -> None:
+    """A network in bfloat16 does not make them, nor the loss, of 16 bits: there the reverse rates are no numbers."""
+    network = Transformer(in_channels=128, out_channels=60, space=(12,), patch=1, width=32, depth=1)
+    denoiser = Categorical(process=kind(categories=60), length=12, network=network)
+    torch.nn.init.normal_(network.head.weight, std=1.0, generator=torch.Generator().manual_seed(0))
+    draws, x0 = FastDraws(64), torch.randint(60, (64, 1, 12), generator=torch.Generator().manual_seed(1))
+    t = draws.uniform("t", 0, ())
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        log_p = denoiser(denoiser.process.corrupt(x0, t, draws.uniform("eps", 0, (1, 12))), t).logits
+        found = ElboLoss(denoiser=denoiser)(x0, t, draws.uniform("eps", 1, (1, 12))).weighted
+    assert log_p.dtype == torch.float32
+    torch.testing.assert_close(log_p.exp().sum(-1), torch.ones(64, 1, 12), rtol=0, atol=1e-5)
+    assert bool(found.isfinite().all())

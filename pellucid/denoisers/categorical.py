@@ -55,6 +55,7 @@ class Categorical(Conditional):
         said, seen = together(self.embedded(cond, len(x_t))), (self.embedding(x_t[:, 0]) + self.places.weight).movedim(-1, 1)
         c_noise = torch.zeros(len(x_t)) if process.absorbing else 2 * t - 1
         logits = self.network(seen, c_noise.to(seen), said.vector, said.tokens).movedim(1, -1).unsqueeze(1)
+        logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # probabilities of 16 bits do not sum to 1
         if process.absorbing:
             logits = settled(logits, x_t, process.categories)
         elif cond and "given" in cond:
