@@ -7,7 +7,10 @@ import torch
 
 import pellucid.training.config
 from pellucid.core.precision import default_precision, has_bfloat16
+from pellucid.core.random import Key
 from pellucid.networks.attention import SelfAttention
+from pellucid.networks.convolution import Convolution
+from pellucid.networks.initialise import initialise
 from pellucid.networks.rotary import Rotary
 from pellucid.training.config import RunConfig, apply_settings, load_config, settled
 from pellucid.training.loop import run
@@ -47,6 +50,22 @@ def test_attention_itself_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     attention.double()(x.double())
     assert given == 6 * [torch.float32] + 3 * [torch.float64]
     assert 0 < float((rounded - exact).abs().max()) < 0.05 * float(exact.abs().max())
+
+
+@pytest.mark.parametrize("depth", [2, 3])
+def test_volumes_of_depth_two_are_convolved_in_float32(depth: int) -> None:
+    """In bfloat16 their gradients were, now and then, no numbers at all; of other depths they are only rounded."""
+    layer = Convolution(3, 8, 8)
+    initialise(layer, Key(0, "init"))
+    x = torch.randn(4, depth, 4, 4, 8, generator=torch.Generator().manual_seed(0))
+    gradients = []
+    for precision in (torch.float32, torch.bfloat16):
+        layer.zero_grad()
+        with torch.autocast("cpu", precision, enabled=precision == torch.bfloat16):
+            layer(x).float().square().mean().backward()
+        assert layer.kernel.weight.grad is not None
+        gradients.append(layer.kernel.weight.grad)
+    assert torch.equal(*gradients) == (depth == 2)
 
 
 def test_no_precision_is_claimed_that_a_device_lacks() -> None:

@@ -1,5 +1,8 @@
 """Convolution over grids of rank one to three with features last, and the branch made of two of them."""
 
+from contextlib import nullcontext
+
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
@@ -9,7 +12,8 @@ _CONVOLUTIONS: tuple[type[nn.Conv1d] | type[nn.Conv2d] | type[nn.Conv3d], ...] =
 class Convolution(nn.Module):
     """A convolution of 3 positions per axis, zero-padded: (B, *grid, C_in) -> (B, *grid, C_out).
 
-    The two moves of axes are free: they turn features last into torch's channels_last, and back.
+    The two moves of axes are free: they turn features last into torch's channels_last, and back. Volumes of a depth of 2 are
+    never convolved in bfloat16 on a CPU: there the weights' gradients of torch 2.13 hold numbers from elsewhere in memory.
     """
 
     def __init__(self, rank: int, in_width: int, out_width: int, *, bias: bool = False) -> None:
@@ -17,7 +21,10 @@ class Convolution(nn.Module):
         self.kernel = _CONVOLUTIONS[rank - 1](in_width, out_width, kernel_size=3, padding=1, bias=bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        y: Tensor = self.kernel(x.movedim(-1, 1))
+        pixels = x.movedim(-1, 1)
+        unsafe = x.ndim == 5 and x.shape[1] == 2 and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+        with torch.autocast("cpu", enabled=False) if unsafe else nullcontext():
+            y: Tensor = self.kernel(pixels.float() if unsafe else pixels)
         return y.movedim(1, -1)
 
 
