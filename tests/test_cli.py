@@ -166,7 +166,7 @@ SAMPLES = [
     ("@texts/a.txt", "not a readable safetensors file"), ("@tiny.npy", "not a readable safetensors file"),
     ("@plain/checkpoints/000000000032.safetensors", "is a checkpoint, not a model"), ("@plain --grid table", "a table"),
     ("@plain --label 猫", "was trained without labels"), ("@plain --guidance 2", "something to be guided"),
-    ("@labelled --label cat", "Unknown label 'cat': Known: "), ("@labelled --label 猫,", "Unknown label ''"),
+    ("@labelled --label cat", "Unknown label 'cat': known: "), ("@labelled --label 猫,", "Unknown label ''"),
     ("@labelled --label 'DOG TWO'", "did you mean 'dog two'"), ("@plain --sampler consistency", "needs a sample of"),
     ("@plain --sampler HUEN", "mean 'heun'"), ("@plain --grid karas", "mean 'karras'"),
     ("@labelled --label all --guidance nan", "--guidance nan"), ("@plain --set foo", "expected sampler.KEY=VALUE"),
@@ -177,7 +177,7 @@ SAMPLES = [
     ("@plain --sampler ddim --set sampler.etta=1", "did you mean 'eta'"), ("@plain --out x.pgn", r"did you mean '\.png'"),
     ("@plain --grid karras --set grid.rho=-1", "rho = -1 is out of range"), ("@plain --out x.xyz", r"format as '\.xyz'"),
     ("@plain --out @bad.toml/x", "is a file, not a folder"), ("@plain --out /dev/full", "is a file, not a folder"),
-    (f"@plain --out {300 * 'n'}.png", "File name too long"), ("@plain --journey x.mp4", r"'\.mp4': Known: \.gif"),
+    (f"@plain --out {300 * 'n'}.png", "File name too long"), ("@plain --journey x.mp4", r"'\.mp4': known: \.gif"),
 ]  # fmt: skip
 LIKELIHOODS = [
     ("@plain @one.npy", "holds 1 samples.*expected at least 2"), ("@plain @empty", "It is empty"),

@@ -359,7 +359,7 @@ def test_labels_are_asked_for_by_name_or_index(asked: Any, count: int, indices: 
 
 @pytest.mark.parametrize(("asked", "message"), [
     ("bea", "Unknown label 'bea': did you mean 'bee'[?] Known: ape, bee, cat"),
-    (3, "Unknown label '3': Known: ape, bee, cat"), (-1, "Unknown label '-1'"), (["ape", "dog"], "Unknown label 'dog'"),
+    (3, "Unknown label '3': known: ape, bee, cat"), (-1, "Unknown label '-1'"), (["ape", "dog"], "Unknown label 'dog'"),
     (None, "Unknown label 'None'"), ("²", "Unknown label '²'"), ([], "empty list of labels"),
 ], ids=str)
 def test_unknown_labels_are_refused_by_name(asked: Any, message: str) -> None:

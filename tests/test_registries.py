@@ -104,7 +104,7 @@ def test_a_section_without_a_name_lists_the_names(registry: Registry) -> None:
     """A section that forgets its name is told all that there are; a wild name has no nearest, but the list."""
     with pytest.raises(ConfigError, match=f"A {registry.kind} needs a name. Known: {', '.join(sorted(registry))}"):
         build(registry, {})
-    with pytest.raises(ConfigError, match=f"Unknown {registry.kind} '§§§': Known: {sorted(registry)[0]}"):
+    with pytest.raises(ConfigError, match=f"Unknown {registry.kind} '§§§': known: {sorted(registry)[0]}"):
         build(registry, {"name": "§§§"})
     assert "§§§" not in registry
 

@@ -65,5 +65,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
         return "there are none"
     lower = {candidate.lower(): candidate for candidate in names}
     close = get_close_matches(name, names, n=1) or [lower[word] for word in get_close_matches(name.lower(), lower, n=1)]
-    hint = f"did you mean '{close[0]}'? " if close else ""
-    return f"{hint}Known: {', '.join(names)}"
+    all_known = ", ".join(names)
+    return f"did you mean '{close[0]}'? Known: {all_known}" if close else f"known: {all_known}"
