@@ -20,7 +20,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from resume import machine
-from torch import Tensor
 
 from pellucid.core.files import atomic_write
 from pellucid.evaluation.choose import choose_network
@@ -61,7 +60,7 @@ def main() -> None:
     later = list(_later(model, found, asked.rolled, settings, network))
     model.modality.write(found.samples.data[:SHOWN], asked.out.with_suffix(".png"))
     model.modality.write(found.samples.data[:SHOWN], asked.out.with_suffix(".mp4"))
-    lines = _lines(asked, model, found, real, later, _costs(model, found.samples.data[:1], settings))
+    lines = _lines(asked, model, found, real, later, _costs(model, found, settings))
     with atomic_write(asked.out) as temporary:
         temporary.write_text("\n".join([*lines, f"- time: {perf_counter() - began:.0f} s", ""]), encoding="utf-8")
     print("\n".join(lines))
@@ -86,10 +85,12 @@ def _later(
         yield after, float(motion(window).mean()), float((network.classes(window) == asked).mean())
 
 
-def _costs(model: Model, film: Tensor, settings: dict[str, Any]) -> dict[str, list[float]]:
+def _costs(model: Model, found: Evaluation, settings: dict[str, Any]) -> dict[str, list[float]]:
     """Seconds of a window's frames, made in several ways in turn, each once before it counts."""
     _, length, *_ = model.facts.shape
-    whole = model.modality.encode(film)[0].astype(np.float64)
+    whole = model.modality.encode(found.samples.data[:1])[0].astype(np.float64)
+    asked = {name: told[0] for name, told in (("label", found.samples.labels), ("prompt", found.samples.prompts)) if told}
+    settings = {**settings, **asked}
 
     def made(first: int, new: int) -> None:
         """Frames from `first` on, `new` at a time."""
