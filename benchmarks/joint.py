@@ -34,6 +34,7 @@ from pellucid.known.spoken_digits import NAMES
 from pellucid.metrics.frechet import Frechet
 from pellucid.modalities.joint import Joint
 from pellucid.modalities.sonogram import loudness
+from pellucid.modalities.text import Text
 from pellucid.model.model import Model
 
 PARTS = ("picture", "sound", "text")
@@ -177,7 +178,8 @@ def marginals(
         made = Model.load(path).sample(n, seed=2)
         if part == "text":
             single.mkdir()
-            texts = made.modality.texts(made.data)  # type: ignore[attr-defined]
+            assert isinstance(made.modality, Text)
+            texts = made.modality.texts(made.data)
             own, other, floor = (variation(found, words(train)) for found in (words(together), np.array(texts), words(test)))
         else:
             made.save(single)

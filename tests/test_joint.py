@@ -141,6 +141,8 @@ def test_what_is_no_sample_is_listed(tmp_path: Path) -> None:
     (tmp_path / "3.wav").write_bytes(b"")
     (tmp_path / "4.txt").unlink()
     (tmp_path / "notes.pdf").write_bytes(b"x")
+    (tmp_path / "5.png").rename(tmp_path / "5.PNG")  # the end of a name in capitals is the same end
+    Image.new("L", (8, 8)).save(tmp_path / "5.bmp")
     records = list(Joint(window=32, hop=8).read(tmp_path))
     assert [record.source for record in records if isinstance(record, Item)] == ["0", "5"]
     why = {record.source: record.reason for record in records if isinstance(record, Rejection)}
@@ -149,6 +151,7 @@ def test_what_is_no_sample_is_listed(tmp_path: Path) -> None:
     assert "empty" in why["3.wav"]
     assert why["4"] == "it has no text"
     assert "neither" in why["notes.pdf"]
+    assert "a second picture" in why["5.bmp"] if "5.bmp" in why else "a second picture" in why["5.PNG"]
 
 
 def test_two_parts_are_enough_and_one_is_not(tmp_path: Path) -> None:
@@ -217,6 +220,16 @@ def test_a_resumed_run_is_the_same(home: Path, tmp_path: Path) -> None:
     train(None, run, resume=True)
     for name, value in Model.load(run).tensors().items():
         assert torch.equal(value, whole[name]), name
+
+
+def test_training_goes_on_with_the_same_parts(home: Path, tmp_path: Path) -> None:
+    """From a model with other data: louder sounds, larger pictures and fewer letters change nothing of what weights mean."""
+    rng = np.random.default_rng(1)
+    for place in range(4):
+        write(tmp_path / "data", f"{place}", 0, rng)
+        Image.new("L", (20, 20), 90).save(tmp_path / "data" / f"{place}.png")
+    model = train(tmp_path / "data", tmp_path / "run", start=home / "run", samples=12)
+    assert model.facts.modality == Model.load(home / "run").facts.modality
 
 
 # --------------------------------------------------------------------------------------------------------- any given

@@ -52,7 +52,7 @@ def kind_of(entry: Entry) -> str | None:
 
 def stem(entry: Entry) -> str:
     """What entries that belong together share."""
-    return entry.name.removesuffix(entry.suffix or "") if entry.suffix else entry.name
+    return entry.name[: len(entry.name) - len(entry.suffix or "")]
 
 
 @dataclass
@@ -177,6 +177,8 @@ def _add(group: _Group, entry: Entry, parts: Mapping[str, Part]) -> Rejection | 
     kind, why = kind_of(entry), why_no_picture
     if kind is None or kind not in parts:
         return Rejection(source=entry.name, reason=f"neither {' nor '.join(parts)}")
+    if kind in group.found:
+        return Rejection(source=entry.name, reason=f"a second {kind} of its name: the first is taken")
     try:
         if kind == "picture":
             group.found[kind] = parts[kind].cut(picture_of(entry, parts[kind]))

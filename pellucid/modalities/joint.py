@@ -62,6 +62,7 @@ class Joint(Modality):
     suffixes: ClassVar[tuple[str, ...]] = (".png", ".webp", ".jpg", ".wav", ".flac", ".ogg", ".txt", ".npy")
     played: ClassVar[str] = ".wav"
     recipe: ClassVar[str] = "joint"
+    lasting: ClassVar[bool] = True
     forcing: ClassVar[float] = 0.8
 
     rate: int = 0
@@ -136,11 +137,13 @@ class Joint(Modality):
             return
         bounds = Bounds(rate=self.rate, window=self.window, hop=self.hop, patch=self.patch, letters=self.letters)
         parts, notes = survey(path, size, channels, bounds)
-        told = {name: asdict(part) for name, part in parts.items()}  # type: ignore[call-overload]
+        told = {name: asdict(part) for name, part in parts.items()}
         whole = Joint(parts=told)
         yield from read_aligned(path, parts, notes, whole.joined, {"parts": told})
 
     def learn(self, stored: Values, details: Mapping[str, Any]) -> dict[str, Any]:
+        if self.parts:
+            return {"parts": dict(self.parts)}
         whole = Joint(parts=details["parts"])
         settled = dict(details["parts"])
         if isinstance(sound := whole.made_of.get("sound"), Sound):

@@ -38,6 +38,8 @@ class Modality(ABC):
             rest; 0: it makes samples whole.
         forcing: the share of training samples whose frames, along the first axis of space, have times of their own, so that
             the model learns to go on from some of them; 0: it is one time for all.
+        lasting: whether what was learned of the data stays as it is when training goes on from a model with other data, as
+            its weights mean nothing without.
     """
 
     sampler: ClassVar[str]
@@ -52,6 +54,7 @@ class Modality(ABC):
     recipe: ClassVar[str] = ""
     given: ClassVar[float] = 0.0
     forcing: ClassVar[float] = 0.0
+    lasting: ClassVar[bool] = False
 
     @classmethod
     def example(cls) -> Self:

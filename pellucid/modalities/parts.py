@@ -28,6 +28,7 @@ HEIGHT, LINE = 96, 24
 Values = NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
 class Part(ABC):
     """Tokens of `values` numbers each, `tokens` of them: (values, tokens) as stored, of about unit size for the model."""
 

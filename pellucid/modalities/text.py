@@ -74,6 +74,7 @@ class Text(Modality):
     played: ClassVar[str] = ".txt"
     column: ClassVar[Literal["caption", "label"]] = "label"
     recipe: ClassVar[str] = "text"
+    lasting: ClassVar[bool] = True
 
     tokens: Kind = "characters"
     pieces: int = 2048

@@ -22,6 +22,7 @@ from pellucid.schedules.schedule import Schedule
 
 TINY = 1e-300  # what alpha is divided by where it is 0
 
+
 @dataclass(frozen=True, kw_only=True)
 class Discrete(Process):
     """Corruption of tokens along a schedule, of which alpha alone counts.

@@ -12,6 +12,7 @@ from pellucid.conditioners.caption import Caption
 from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write
 from pellucid.core.random import Key
+from pellucid.modalities import modalities
 from pellucid.model.files import find_model, read_model
 from pellucid.model.model import Model
 from pellucid.networks.low_rank import adapt
@@ -33,8 +34,9 @@ def settings_of(path: Path | str) -> RunConfig:
     config, facts, _, _ = read_model(path)
     channels, *space = facts.shape
     values: dict[str, Any] = config.model_dump()
-    if facts.categories:  # tokens mean what they meant
+    if modalities[config.modality["name"]].lasting:
         values["modality"] = {**config.modality, **facts.modality}
+    if facts.categories:
         values["data"] = {"size": space}
     else:
         values["denoiser"] = {"sigma_data": facts.std, **config.denoiser}
