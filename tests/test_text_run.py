@@ -69,8 +69,8 @@ def test_guidance_makes_it_surer(home: Path) -> None:
     """Guided towards a style, what is written is likelier in it than unguided, and not the other."""
     model = Model.load(home / "run")
     for guidance in (1.0, 3.0):
-        made = model.sample(64, label="rising", steps=4, guidance=guidance)
-        share = sum(follow(text, RISING) for text in made.modality.texts(made.data)) / 64  # type: ignore[attr-defined]
+        made = model.sample(512, label="rising", steps=4, guidance=guidance)
+        share = sum(follow(text, RISING) for text in made.modality.texts(made.data)) / 512  # type: ignore[attr-defined]
         if guidance == 1.0:
             plain = share
     assert share >= plain - 0.02
