@@ -12,7 +12,8 @@ not, and our own with a solver learned anew for each number. All begin from the 
 is measured with another. Speed is of whole calls, noise to pictures; everybody takes turns, so that all meet the same
 machine, and ratios are of one round. `--threads` sets the cores of everybody.
 
-All state is under DIR. The engine's graph of the large network takes 4 GB of the cache and, while it is made, 14 of memory.
+All state is under DIR. ONNX Runtime's graph of the large network takes 4 GB of the cache and, while it is made, 14 of
+memory: `--names` leaves it out. Where the processor has bfloat16, both sides are measured in it too ("half").
 """
 
 import argparse

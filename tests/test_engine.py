@@ -1,4 +1,4 @@
-"""Networks run by ONNX Runtime: the samples are torch's, the graph is kept, what cannot be run so is refused or left."""
+"""Networks run by an engine: the samples are torch's, graphs are kept, what cannot be run so is refused or left."""
 
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,12 @@ from torch import Tensor, nn
 from pellucid.cli.app import _run
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Key
-from pellucid.interop import engine as module
-from pellucid.interop.engine import Engine, Gain, accelerate
+from pellucid.interop import onnx_runtime as module
+from pellucid.interop.engine import ENGINES, _Trial, accelerate
 from pellucid.interop.load import load
+from pellucid.interop.onnx_runtime import OnnxRuntime
+from pellucid.interop.packed import Packed
+from pellucid.interop.products import Products
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
 from pellucid.networks import networks
@@ -49,7 +52,7 @@ def test_every_network(name: str, cache: Path) -> None:
     for place, value in enumerate(network.parameters()):
         value.data.copy_(Key(0, "weights").normal([place], tuple(value.shape))[0] / 10)
     network.eval().requires_grad_(False)
-    engine = Engine(network)
+    engine, packed = OnnxRuntime(network), Packed(network)
     for rows in (2, 1, 5):
         x, c_noise = (Key(rows, "x").normal(range(rows), size) for size in (shape[1:], ()))
         vector = Key(rows, "v").normal(range(rows), (network.embedding_width,))
@@ -57,48 +60,82 @@ def test_every_network(name: str, cache: Path) -> None:
         x, c_noise, vector = x.float(), c_noise.float(), vector.float()
         said = (x, c_noise, vector, None if tokens is None else tokens.float())
         expected = network(*said)
-        torch.testing.assert_close(engine(*said), expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
+        for answering in (engine, packed):
+            found = answering(*said)
+            torch.testing.assert_close(found, expected, rtol=0, atol=1e-5 * max(1.0, float(expected.abs().max())))
     assert len(engine._sessions) == 1
     kept = {file: file.stat().st_mtime_ns for file in cache.rglob("*.onnx")}
-    Engine(network)(*said)
+    OnnxRuntime(network)(*said)
     assert {file: file.stat().st_mtime_ns for file in cache.rglob("*.onnx")} == kept
 
 
-def test_samples_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With labels and guidance; "auto" takes it only where it is faster."""
+@pytest.mark.parametrize("kind", list(ENGINES))
+def test_samples_are_the_same(kind: Any) -> None:
+    """With labels and guidance."""
     asked: dict[str, Any] = {"label": "all", "guidance": 2.0, "steps": 4, "seed": 3}
     expected, model = made().sample(3, **asked).data, made()
-    found = accelerate(model, "onnx", rows=2)
+    found = accelerate(model, kind, rows=2)
     assert found is not None
     assert found.difference < 1e-5
-    assert isinstance(model.denoiser.network, Engine)
+    assert isinstance(model.denoiser.network, ENGINES[kind])
     torch.testing.assert_close(model.sample(3, **asked).data, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("speeds", "chosen"), [((1.5, 1.2), Packed), ((1.2, 1.5), OnnxRuntime), ((0.9, 1.04), None)])
+def test_auto_takes_the_fastest(speeds: tuple[float, float], chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines: dict(zip(engines, speeds, strict=True)))
+    model = made()
+    plain = model.denoiser.network
+    found = accelerate(model, "auto", rows=2)
+    if chosen is None:
+        assert found is None
+        assert model.denoiser.network is plain
+    else:
+        assert found is not None
+        assert found.engine == chosen.called
+        assert isinstance(model.denoiser.network, chosen)
     assert accelerate(made(), "torch") is None
-    for speed in (0.9, 1.5):
-        real = module._compared
-
-        def pretended(*given: Any, real: Any = real, speed: float = speed) -> Gain:
-            return Gain(real(*given).difference, speed)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(module, "_compared", pretended)
-            model = made()
-            assert (accelerate(model, "auto", rows=2) is not None) == (speed > 1)
-            assert isinstance(model.denoiser.network, Engine) == (speed > 1)
 
 
 def test_a_pipeline(tmp_path: Path) -> None:
     folder = stable_diffusion(tmp_path / "sd", diffusers.DDIMScheduler(**STABLE, steps_offset=1, clip_sample=False))
-    model = load(folder)
-    expected = model.generate("a cat", steps=2).data
-    assert accelerate(model, "onnx", rows=1) is not None
-    torch.testing.assert_close(model.generate("a cat", steps=2).data, expected, rtol=0, atol=1e-4)
+    for kind in ENGINES:
+        model = load(folder)
+        expected = model.generate("a cat", steps=2).data
+        assert accelerate(model, kind, rows=1) is not None
+        torch.testing.assert_close(model.generate("a cat", steps=2).data, expected, rtol=0, atol=1e-4)
 
 
-def test_gradients_are_torchs() -> None:
+@pytest.mark.parametrize("packed", [False, True])
+def test_products_of_a_network_by_diffusers(packed: bool, tmp_path: Path) -> None:
+    """Linear layers, convolutions and attention, in float32 and in bfloat16; gradients are torch's."""
+    folder = stable_diffusion(tmp_path / "sd", diffusers.DDIMScheduler(**STABLE, steps_offset=1, clip_sample=False))
+    network: Any = load(folder).denoiser.network
+    width = network.config.cross_attention_dim
+    said = [Key(0, name).normal(range(2), shape).float() for name, shape in (("x", (4, 16, 16)), ("text", (7, width)))]
+    time = torch.tensor([1.0, 500.0])
+    with torch.no_grad():
+        expected = network(said[0], time, said[1]).sample
+        with Products(packed=packed) as products:
+            found = [network(said[0], time, said[1]).sample for _ in range(2)]
+        network.bfloat16()
+        with Products(packed=packed):
+            rounded = network(said[0].bfloat16(), time, said[1].bfloat16()).sample
+    assert bool(products._kept) == packed
+    for one in found:
+        torch.testing.assert_close(one, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    assert 0 < float((rounded - expected).abs().max()) < 0.1 * float(expected.abs().max())
+    x = said[0].bfloat16().requires_grad_()
+    with Products(packed=packed):
+        (gradient,) = torch.autograd.grad(network(x, time, said[1].bfloat16()).sample.sum(), x)
+    assert gradient.abs().max() > 0
+
+
+@pytest.mark.parametrize("kind", list(ENGINES))
+def test_gradients_are_torchs(kind: Any) -> None:
     model = made()
     plain = model.denoiser.network
-    accelerate(model, "onnx", rows=2)
+    accelerate(model, kind, rows=2)
     x = torch.linspace(-1, 1, 64).reshape(1, 1, 8, 8).requires_grad_()
     with torch.enable_grad():
         (ours,) = torch.autograd.grad(model.denoiser(x, torch.tensor(0.5)).mean.sum(), x)
@@ -120,7 +157,8 @@ class Wrong(nn.Module):
 
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """By name for "onnx", silently left to torch for "auto"; the network is as it was."""
+    """By name for "onnx", silently left to another for "auto"; the network is as it was."""
+    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines: dict.fromkeys(engines, 1.0))
     model = made()
     model.denoiser.network = wrong = Wrong(model.denoiser.network)
     assert accelerate(model, "auto", rows=2) is None
@@ -129,6 +167,10 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     assert model.denoiser.network is wrong
     with pytest.raises(UnsupportedError, match="float32"):
         accelerate(_double(made()), "onnx")
+    assert accelerate(_double(made()), "auto") is None
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    with pytest.raises(UnsupportedError, match="lacks: leave engine out"):
+        accelerate(made(), "packed")
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(UnsupportedError, match=r"needs onnxruntime: pip install 'pellucid\[engine\]'"):
         accelerate(made(), "onnx")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import scaled_dot_product_attention
 
 import pellucid.training.config
 from pellucid.core.precision import default_precision, has_bfloat16
@@ -30,9 +31,9 @@ def test_rotations_are_not_rounded() -> None:
     torch.testing.assert_close(exact[16 * 23 + 22], 16 * row + 22 * column)
 
 
-@torch.no_grad()
-def test_attention_itself_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Under autocast on a CPU torch's attention is given float32; without, whatever comes."""
+@pytest.mark.parametrize("halves", [True, False])
+def test_attention_under_autocast(halves: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU that has bfloat16 it is rounded, not more than all else; on others torch's own is given float32."""
     import pellucid.networks.attention as module
 
     given: list[torch.dtype] = []
@@ -43,13 +44,34 @@ def test_attention_itself_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(q, k, v)
 
     monkeypatch.setattr(module, "scaled_dot_product_attention", watched)
-    attention, x = SelfAttention(2, 64, 2), torch.randn(2, 5, 5, 64)
+    monkeypatch.setattr(module, "has_bfloat16", lambda _device: halves)
+    attention, x = SelfAttention(2, 64, 2), torch.randn(2, 5, 5, 64, generator=torch.Generator().manual_seed(0))
     exact = attention(x)
     with torch.autocast("cpu", torch.bfloat16):
         rounded = attention(x)
     attention.double()(x.double())
-    assert given == 6 * [torch.float32] + 3 * [torch.float64]
-    assert 0 < float((rounded - exact).abs().max()) < 0.05 * float(exact.abs().max())
+    assert given == (3 if halves else 6) * [torch.float32] + 3 * [torch.float64]
+    assert 0 < float((rounded - exact).detach().abs().max()) < 0.05 * float(exact.detach().abs().max())
+
+
+@pytest.mark.parametrize("part", [2**20, 40, 6])
+def test_attention_in_bfloat16(part: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values and gradients, to the precision of bfloat16, whole and in parts of heads or of queries."""
+    import pellucid.networks.attention as module
+
+    monkeypatch.setattr(module, "PART", part)
+    q, k, v = (Key(0, n).normal(range(3), (2, length, 8)).requires_grad_() for n, length in (("q", 7), ("k", 5), ("v", 5)))
+    wanted = scaled_dot_product_attention(q, k, v)
+    expected = torch.autograd.grad(wanted.square().sum(), (q, k, v))
+    found = module.attend(*(x.bfloat16() for x in (q, k, v)))
+    gradients = torch.autograd.grad(found.double().square().sum(), (q, k, v))
+    with torch.no_grad():
+        drawn = module.attend(*(x.bfloat16() for x in (q, k, v)))
+    for one, other in zip((found, drawn, *gradients), (wanted, wanted, *expected), strict=True):
+        assert float((one - other).detach().norm() / other.detach().norm()) < 0.02
+    monkeypatch.setattr(module, "MOST_WEIGHTS", 3 * 2 * 7 * 5 - 1)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert module.attend(q.float(), k.float(), v.float()).dtype == torch.float32
 
 
 @pytest.mark.parametrize("depth", [2, 3])

@@ -20,7 +20,7 @@ from pellucid.processes.uniform_tokens import UniformTokens
 from pellucid.training.train import train
 
 LENGTH, WINDOW = 12, 13
-SMALL = ("network.width=32", "network.depth=2", "training.evaluate=false", "training.warmup=64", "data.size=[13]",
+SMALL = ("network.width=64", "network.depth=2", "training.evaluate=false", "training.warmup=64", "data.size=[13]",
          "training.batch=12", "optimiser.learning_rate=0.01")  # fmt: skip
 RISING, FALLING = "abcdef", "fedcba"
 
@@ -38,7 +38,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for style, letters in (("rising", RISING), ("falling", FALLING)) for start in range(6) for _ in range(8)
     ]  # fmt: skip
     (home / "letters.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    train(home / "letters.jsonl", home / "run", samples=6000, settings=SMALL)
+    train(home / "letters.jsonl", home / "run", samples=4000, settings=SMALL)
     return home
 
 

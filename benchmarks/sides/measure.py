@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import torch
 
 from pellucid.core.files import atomic_write
+from pellucid.interop.engine import Gain
 from sides.search import Distance, Search
 from sides.theirs import peers
 from sides.ways import Ours, Settings, Theirs
@@ -24,19 +26,20 @@ def measure(folder: Path, data: Path, out: Path, *, n: int, rounds: int, batch: 
     if "confirmed" not in facts:
         facts = distances(folder, Distance(data), out, n, facts.get("searched", {}) if facts.get("n") == n else {})
         _keep(facts, out)
-    facts["speed"] = speed(folder, facts["winners"], rounds, batch)
-    facts |= {"batch": batch, "threads": torch.get_num_threads()}
+    facts["speed"], gain = speed(folder, facts["winners"], rounds, batch)
+    facts |= {"batch": batch, "threads": torch.get_num_threads(), "gain": gain and asdict(gain)}
     _keep(facts, out)
     return facts
 
 
 def distances(folder: Path, distance: Distance, out: Path, n: int, searched: dict[str, Any]) -> dict[str, Any]:
-    """Both sides' winners, both searches, and distances from other noise. ONNX Runtime runs the network on both sides.
+    """Both sides' winners, both searches, and distances from other noise. The fastest engine runs the network on both sides.
 
     `searched` is how far a search of the same pipeline had come.
     """
     theirs, ours = Theirs(folder), Ours(folder)
-    facts: dict[str, Any] = {"n": n, "difference": ours.accelerate(), "searched": searched, "winners": {}}
+    facts: dict[str, Any] = {"n": n, "searched": searched, "winners": {}}
+    ours.accelerate()
     theirs.run_by(ours.network())
     features = distance.features(ours.draw(ours.teacher(), n, 0))
     facts["teacher"] = distance(features, 50)
@@ -71,9 +74,11 @@ def _confirmed(theirs: Theirs, ours: Ours, distance: Distance, winners: dict[str
     return {name: distance(distance.features(drawn), 50) for name, drawn in made.items() if drawn is not None}
 
 
-def speed(folder: Path, winners: dict[str, Any], rounds: int, batch: int) -> dict[str, list[float]]:
-    """Pictures per second of whole calls in each round, everybody in turn, each once before the rounds."""
-    calls = contenders(folder, winners, batch)
+def speed(
+    folder: Path, winners: dict[str, Any], rounds: int, batch: int
+) -> tuple[dict[str, list[float]], Gain | None]:
+    """Pictures per second of whole calls in each round, everybody in turn, each once before the rounds; and the engine."""
+    calls, gain = contenders(folder, winners, batch)
     found: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(1 + rounds):
         for name, call in calls.items():
@@ -81,20 +86,21 @@ def speed(folder: Path, winners: dict[str, Any], rounds: int, batch: int) -> dic
             call()
             if turn:
                 found[name].append(batch / (perf_counter() - began))
-    return found
+    return found, gain
 
 
-def contenders(folder: Path, winners: dict[str, Any], batch: int) -> dict[str, Callable[[], Any]]:
-    """Calls that draw a batch: diffusers' winner by torch, ours by torch and by the engine."""
+def contenders(folder: Path, winners: dict[str, Any], batch: int) -> tuple[dict[str, Callable[[], Any]], Gain | None]:
+    """Calls that draw a batch: diffusers' winner by torch, ours by torch and by the fastest engine, and what that is."""
     theirs, plain, engine = Theirs(folder), Ours(folder), Ours(folder)
-    engine.accelerate()
+    gain = engine.accelerate()
     peer, steps = peers()[winners["diffusers"]["way"]], _steps(winners["diffusers"])
     settings: Settings = winners["ours"]["settings"]
-    return {
+    calls: dict[str, Callable[[], Any]] = {
         "diffusers": lambda: theirs.pictures(peer, steps, torch.randn(batch, *theirs.shape)),
         "ours": lambda: plain.model.sample(batch, batch=batch, **settings),
         "ours, engine": lambda: engine.model.sample(batch, batch=batch, **settings),
     }
+    return calls, gain
 
 
 def _steps(winner: dict[str, Any]) -> int:

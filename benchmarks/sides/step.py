@@ -1,8 +1,8 @@
-"""Seconds per denoising step of one large network, by diffusers, by ours and by ours with the engine, in turn.
+"""Seconds per denoising step of one large network, by diffusers, by ours and by ours with each engine, in turn.
 
 Every call draws a latent under guidance, which makes a batch of two for the network, with DDIM on Stable Diffusion's table.
 A step's time runs from the end of the step before it, so what comes before the first step is in none. The network and its
-weights are one and the same object; the engine alone has its own copy.
+weights are one and the same object in each precision; engines alone have copies of their own.
 """
 
 from collections.abc import Callable
@@ -33,7 +33,8 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Settings of a UNet2DConditionModel: Stable Diffusion 1's, and one to try the benchmark with."""
 LENGTH, GUIDANCE = 77, 7.5
-NAMES = ("diffusers", "ours", "engine")
+NAMES = ("diffusers", "ours", "packed", "onnx", "diffusers, half", "ours, half", "packed, half")
+PRECISIONS = {"": torch.float32, "half": torch.bfloat16}
 Draw = Callable[[int, int], tuple[list[float], Tensor]]
 """(steps, seed) -> the seconds of every step but the first, and the latent."""
 
@@ -64,8 +65,8 @@ def build_network(size: str) -> Any:
     return build(**SIZES[size]).eval().requires_grad_(False)
 
 
-def contenders(network: Any, names: list[str]) -> tuple[dict[str, Draw], dict[str, float]]:
-    """Those of these names around the network, and what the engine changes: the greatest difference to torch."""
+def contenders(size: str, names: list[str]) -> tuple[dict[str, Draw], dict[str, dict[str, float]]]:
+    """Those of these names, and what engines change: the greatest difference to torch, and the seconds of preparing them."""
     import diffusers
 
     scheduler: Any = diffusers.DDIMScheduler
@@ -73,21 +74,28 @@ def contenders(network: Any, names: list[str]) -> tuple[dict[str, Draw], dict[st
         beta_schedule="scaled_linear", beta_start=0.00085, beta_end=0.012, steps_offset=1, clip_sample=False,
         set_alpha_to_one=False,
     )  # fmt: skip
-    width = network.config.cross_attention_dim
-    text, nothing = torch.randn(2, 1, LENGTH, width, generator=torch.Generator().manual_seed(1))
     found: dict[str, Draw] = {}
-    facts: dict[str, float] = {}
-    if "diffusers" in names:
-        found["diffusers"] = theirs(network, peer, text, nothing)
-    if "ours" in names:
-        found["ours"] = ours(_model(network, peer, text, nothing))
-    if "engine" in names:
+    gains: dict[str, dict[str, float]] = {}
+    wanted = sorted({_half(name) for name in names})
+    networks = {half: build_network(size).to(PRECISIONS[half]) for half in wanted}
+    for name in names:
+        network = networks[_half(name)]
+        width = network.config.cross_attention_dim
+        text, nothing = torch.randn(2, 1, LENGTH, width, generator=torch.Generator().manual_seed(1))
+        if name.startswith("diffusers"):
+            found[name] = theirs(network, peer, text.to(network.dtype), nothing.to(network.dtype))
+            continue
         model = _model(network, peer, text, nothing)
-        began, gain = perf_counter(), accelerate(model, "onnx", rows=2)
-        assert gain is not None
-        facts = {"difference": gain.difference, "preparing": perf_counter() - began}
-        found["engine"] = ours(model)
-    return found, facts
+        if (kind := name.partition(", ")[0]) != "ours":
+            began, gain = perf_counter(), accelerate(model, kind, rows=2)
+            assert gain is not None
+            gains[name] = {"difference": gain.difference, "preparing": perf_counter() - began}
+        found[name] = ours(model)
+    return found, gains
+
+
+def _half(name: str) -> str:
+    return name.partition(", ")[2]
 
 
 def theirs(network: Any, scheduler: Any, text: Tensor, nothing: Tensor) -> Draw:
@@ -109,7 +117,7 @@ def theirs(network: Any, scheduler: Any, text: Tensor, nothing: Tensor) -> Draw:
             return kept
 
         latents = pipeline(
-            prompt_embeds=text, negative_prompt_embeds=nothing, latents=_noise(network, seed),
+            prompt_embeds=text, negative_prompt_embeds=nothing, latents=_noise(network, seed).to(network.dtype),
             num_inference_steps=steps, guidance_scale=GUIDANCE, output_type="latent", callback_on_step_end=after,
         ).images  # fmt: skip
         return _gaps(ends), latents
@@ -152,8 +160,7 @@ def _gaps(ends: list[float]) -> list[float]:
 
 def measure(size: str, names: list[str], *, rounds: int, steps: int) -> dict[str, Any]:
     """Everybody in turn, each once before the rounds: seconds of each step by round, and how far the latents are apart."""
-    network = build_network(size)
-    field, facts = contenders(network, names)
+    field, gains = contenders(size, names)
     seconds: dict[str, list[list[float]]] = {name: [] for name in field}
     latents: dict[str, Tensor] = {}
     for turn in range(1 + rounds):
@@ -162,10 +169,10 @@ def measure(size: str, names: list[str], *, rounds: int, steps: int) -> dict[str
             print(turn, name, *(f"{value:.3f}" for value in found), flush=True)
             if turn:
                 seconds[name].append(found)
-    first, *others = latents.values()
+    first, *others = (latent for name, latent in latents.items() if not _half(name))
     apart = [float((latent - first).abs().max() / first.abs().max()) for latent in others]
-    parameters = sum(parameter.numel() for parameter in network.parameters())
+    parameters = sum(parameter.numel() for parameter in build_network(size).parameters())
     return {
-        "size": size, "parameters": parameters, "threads": torch.get_num_threads(), "seconds": seconds, **facts,
+        "size": size, "parameters": parameters, "threads": torch.get_num_threads(), "seconds": seconds, "gains": gains,
         "apart": max(apart, default=0.0),
     }  # fmt: skip

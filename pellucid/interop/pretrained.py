@@ -12,6 +12,7 @@ from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.posterior import Mean
 from pellucid.denoisers.predicting import Predicting
 from pellucid.denoisers.prediction import Prediction, check_prediction, skip_and_out
+from pellucid.interop.products import Products
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules.table import Table
 
@@ -48,6 +49,7 @@ class Pretrained(Predicting):
         super().__init__(Gaussian(schedule=table), conditioners)
         check_prediction(prediction, table)
         self.table, self.network, self.prediction, self.clip, self.whole = table, network, prediction, clip, whole
+        self.products = Products()
         self.register_buffer("size", torch.tensor([*size, 0, 0, *size]), persistent=False)
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
@@ -63,7 +65,8 @@ class Pretrained(Predicting):
         t = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
         k = (t * self.table.steps - 1).clamp_min(0)
         k = (k.round() if self.whole else k).to(x_t.device, torch.float32)
-        output: Tensor = self.network(x_t.to(self.network.dtype), k, **self._told(x_t, cond), return_dict=False)[0]
+        with self.products:
+            output: Tensor = self.network(x_t.to(self.network.dtype), k, **self._told(x_t, cond), return_dict=False)[0]
         return output[:, : x_t.shape[1]].to(x_t)  # a network that learned variances gives them after the prediction
 
     def _told(self, x_t: Tensor, cond: Cond | None) -> dict[str, Any]:

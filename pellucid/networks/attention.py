@@ -1,12 +1,21 @@
 """Attention, within a sample and to tokens, and the feed-forward layer, as branches of `Modulated` blocks."""
 
+from itertools import product
+from math import sqrt
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import layer_norm, scaled_dot_product_attention, silu
 
 from pellucid.core.errors import ConfigError
+from pellucid.core.precision import has_bfloat16
 from pellucid.networks.linear import Linear
 from pellucid.networks.rotary import Rotary
+
+MOST_WEIGHTS = 2**26
+"""Of attention, that are kept for a gradient: 128 MB in bfloat16."""
+PART = 2**20
+"""Weights that are computed at once where none is wanted."""
 
 
 class SelfAttention(nn.Module):
@@ -83,14 +92,37 @@ def check_heads(heads: int, width: int) -> None:
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(d)) v, on CPUs in float32 where all else is in bfloat16.
+    """softmax(q k^T / sqrt(d)) v for q (B, heads, T, d), k and v (B, heads, S, d).
 
-    There torch's backward pass in bfloat16 takes five times as long as in float32 (LOG.md, 2026-11-25).
+    On CPUs in bfloat16, under autocast too, by plain products: torch's own attention takes two to three times as long there,
+    forward and backward (LOG.md, 2026-11-27). Where a gradient is wanted they keep all T x S weights, so longer ones are
+    left to torch in float32.
     """
-    if q.device.type != "cpu" or not torch.is_autocast_enabled("cpu"):
+    autocast = q.device.type == "cpu" and torch.is_autocast_enabled("cpu")
+    if not autocast and not (q.device.type == "cpu" and q.dtype == torch.bfloat16):
         return scaled_dot_product_attention(q, k, v)
     with torch.autocast("cpu", enabled=False):
-        return scaled_dot_product_attention(q.float(), k.float(), v.float())
+        learned = torch.is_grad_enabled() and (q.requires_grad or k.requires_grad or v.requires_grad)
+        if autocast and (not has_bfloat16("cpu") or (learned and q[..., 0].numel() * k.shape[2] > MOST_WEIGHTS)):
+            return scaled_dot_product_attention(q.float(), k.float(), v.float())
+        rows = [x.to(torch.bfloat16).flatten(0, 1) for x in (q / sqrt(q.shape[-1]), k, v)]
+        y = _products(*rows) if learned else _in_parts(*rows)
+        return y.reshape(*q.shape[:3], v.shape[-1])
+
+
+def _products(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return torch.bmm(torch.bmm(q, k.transpose(1, 2)).softmax(-1), v)
+
+
+def _in_parts(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """So many heads or queries at once that their weights stay in the processor's cache."""
+    y = q.new_empty(*q.shape[:2], v.shape[2])
+    queries = max(1, PART // k.shape[1])
+    heads = max(1, queries // q.shape[1])
+    for first, start in product(range(0, len(q), heads), range(0, q.shape[1], queries)):
+        some, here = slice(first, first + heads), slice(start, start + queries)
+        y[some, here] = _products(q[some, here], k[some], v[some])
+    return y
 
 
 def heads_for(width: int) -> int:
