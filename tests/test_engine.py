@@ -81,6 +81,25 @@ def test_samples_are_the_same(kind: Any) -> None:
     torch.testing.assert_close(model.sample(3, **asked).data, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", list(ENGINES))
+def test_tokens(kind: Any) -> None:
+    """Probabilities within rounding, and the same texts."""
+    config = ModelConfig(
+        modality={"name": "text"}, process={"name": "masked"}, denoiser={"name": "categorical"},
+        network={"name": "transformer", "patch": 1, "width": 32, "depth": 1},
+    )  # fmt: skip
+    model = Model.create(config, Facts(shape=(1, 8), categories=5), 0)
+    for place, value in enumerate(model.denoiser.parameters()):
+        value.data.copy_(Key(0, "weights").normal([place], tuple(value.shape))[0] / 10)
+    for part in model.parts().values():
+        part.eval().requires_grad_(False)
+    expected = model.sample(3, steps=4).data
+    found = accelerate(model, kind, rows=2)
+    assert found is not None
+    assert found.difference < 1e-5
+    assert torch.equal(model.sample(3, steps=4).data, expected)
+
+
 @pytest.mark.parametrize(("speeds", "chosen"), [((1.5, 1.2), Packed), ((1.2, 1.5), OnnxRuntime), ((0.9, 1.04), None)])
 def test_auto_takes_the_fastest(speeds: tuple[float, float], chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_Trial, "speeds", lambda _self, engines: dict(zip(engines, speeds, strict=True)))

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 Engine = Annotated[
     Literal["torch", "packed", "onnx", "auto"],
-    typer.Option(help="What runs the network: torch, torch with weights packed for this CPU, ONNX Runtime, or the fastest."),
+    typer.Option(
+        metavar="NAME", help="What runs the network: torch, packed (torch, weights laid out for this CPU), onnx (ONNX "
+        "Runtime), or auto, the fastest of them.",
+    ),
 ]
 
 Reuse = Annotated[

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.core.errors import UnsupportedError
+from pellucid.core.random import Keyed
+from pellucid.denoisers.categorical import Categorical
 from pellucid.denoisers.predicting import Predicting
 from pellucid.interop.instead import Instead
 from pellucid.interop.onnx_runtime import OnnxRuntime
@@ -83,13 +85,13 @@ class _Trial:
     @classmethod
     def of(cls, model: Model, rows: int) -> Self:
         denoiser: Any = model.denoiser
-        if not isinstance(denoiser, Predicting) or not isinstance(plain := getattr(denoiser, "network", None), nn.Module):
+        known = isinstance(denoiser, Predicting | Categorical)
+        if not known or not isinstance(plain := getattr(denoiser, "network", None), nn.Module):
             raise UnsupportedError(f"A {type(denoiser).__name__} has no network for an engine to run: leave engine out")
         if model.device.type != "cpu" or model.dtype not in TOLERANCES:
             raise UnsupportedError("Engines are used on the CPU, and in float32 or bfloat16 alone: leave engine out")
-        shape = model.codec.latent_shape(model.facts.shape)
-        x = torch.linspace(-2, 2, rows * torch.Size(shape).numel()).reshape(rows, *shape)
         t = torch.linspace(0.2, 0.8, rows, dtype=torch.float64)
+        x = model.first(Keyed(0, range(rows)), torch.ones((), dtype=torch.float64))
         cond = {name: one.null(rows) for name, one in model.conditioners.items()} or None
         return cls(denoiser, plain, x, t, cond, TOLERANCES[model.dtype])
 
@@ -97,7 +99,9 @@ class _Trial:
     def answer(self, network: nn.Module) -> Tensor:
         self.denoiser.network = network
         try:
-            found: Tensor = self.denoiser.predict(self.x, self.t, self.cond)
+            tokens = isinstance(self.denoiser, Categorical)
+            found: Tensor = (self.denoiser(self.x, self.t, self.cond).logits.exp() if tokens
+                             else self.denoiser.predict(self.x, self.t, self.cond))  # fmt: skip
         finally:
             self.denoiser.network = self.plain
         return found
