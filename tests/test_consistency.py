@@ -1,33 +1,34 @@
 """Consistency: a network that goes to the end in one call, as its loss makes it and as a run leaves it."""
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 import pellucid
 from draws import FastDraws
-from exact import mixture
-from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.errors import ConfigError, InterruptedRunError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.regression import Regression
-from pellucid.losses.consistency import ROUND, ConsistencyLoss, follow, move
+from pellucid.losses.consistency import ROUND, ConsistencyLoss, move
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.judged_consistency import JudgedConsistencyLoss
+from pellucid.losses.pairs import Pairs
+from pellucid.losses.responses import responses
 from pellucid.losses.weighting import Plain
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.networks.mlp import MLP
 from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.consistency import Consistency as Sampler
-from pellucid.schedules.cosine import Cosine
-from pellucid.schedules.edm import EDM
+from pellucid.samplers.runge_kutta import Heun
 from pellucid.schedules.rectified import Rectified
+from pellucid.training import teaching
 from pellucid.training.shorten import tune_to_consistency
 
 SHAPE = (1, 2)
@@ -63,6 +64,12 @@ def spread(x: Tensor) -> Tensor:
     return x.squeeze(1).double().T.cov()
 
 
+def pairs(teacher: Regression, n: int) -> Pairs:
+    """By Heun's method in 12 steps."""
+    x_1, grid = FastDraws(n, 9).normal("prior", 0, SHAPE).float(), torch.linspace(1, 0, 13, dtype=torch.float64)
+    return Pairs(x_1, {}, Heun().sample(teacher, x_1, grid))
+
+
 @pytest.mark.parametrize("segments", [1, 2])
 def test_few_calls_draw_normal_data_where_a_regression_gives_its_mean(segments: int) -> None:
     """From noise alone E[x0 | x_1] is one point; the end of the flow's path has the data's covariance."""
@@ -71,78 +78,69 @@ def test_few_calls_draw_normal_data_where_a_regression_gives_its_mean(segments: 
     train(DenoisingLoss(denoiser=regression, weighting=Plain()), 300)
     consistency.load_state_dict(regression.state_dict())
     consistency.segments = segments
-    train(ConsistencyLoss(denoiser=consistency, teacher=regression, strides=2), 150)
+    train(ConsistencyLoss(denoiser=consistency, teacher=regression, pairs=pairs(regression, 1024)), 100)
     with torch.no_grad():
         assert float(spread(regression(x_1, one).mean).abs().max()) < 0.1
         grid = torch.linspace(1, 0, segments + 1, dtype=torch.float64)
-        found = spread(Sampler(fresh=segments == 1).sample(consistency, x_1, grid, draws=FastDraws(4000, 2)))
-        assert float((found - COVARIANCE).abs().max()) < 0.35, found
+        found = Sampler(fresh=segments == 1).sample(consistency, x_1, grid, draws=FastDraws(4000, 2))
+        wanted = Heun().sample(regression, x_1, torch.linspace(1, 0, 13, dtype=torch.float64))
+        assert float((spread(found) - COVARIANCE).abs().max()) < 0.35, spread(found)
+        assert float((found - wanted).square().mean().sqrt()) < 0.15
 
 
 def test_the_critic_pulls_as_hard_as_its_weight_says() -> None:
-    """On f(x_t, t): the gradient is that of consistency, and the critic's at `weight` times the same norm."""
+    """On x_0: the gradient is that of consistency, and the critic's at `weight` times the same norm."""
+    teacher = make(Regression)
     loss = JudgedConsistencyLoss(
-        denoiser=make(Consistency), teacher=make(Regression), shape=SHAPE, weight=0.5, gamma=0.0, widths=(16, 32)
+        denoiser=make(Consistency), teacher=teacher, pairs=pairs(teacher, 8), shape=SHAPE, weight=0.5, gamma=0.0,
+        widths=(16, 32),
     ).double()
     initialise(loss.critic, Key(1, "init"))
-    x0, eps, t = data(8, 0).double(), data(8, 1).double(), torch.linspace(0.1, 1, 8, dtype=torch.float64)
-    seen: list[Tensor] = []
-    here, consistent = loss.consistent(*loss.start(x0, t, eps)[:2], None)
-    loss.consistent = lambda *_: (seen.append(here) or here, consistent)  # type: ignore[method-assign, func-returns-value]
+    x0, eps, t = data(8, 0).double(), data(8, 1).double(), torch.linspace(0.125, 1, 8, dtype=torch.float64)
+    part, level = loss.chosen(x0, t)
+    ends = loss.through(part)
+    loss.through = lambda _: ends  # type: ignore[method-assign]
     weighted = loss(x0, t, eps).weighted
-    (whole,) = torch.autograd.grad(weighted.sum(), here, retain_graph=True)
-    (alone,) = torch.autograd.grad(consistent.sum(), here, retain_graph=True)
-    assert seen
+    (whole,) = torch.autograd.grad(weighted.sum(), ends, retain_graph=True)
+    (alone,) = torch.autograd.grad(loss.compared(ends, part.made, level, eps).weighted.sum(), ends, retain_graph=True)
     torch.testing.assert_close((whole - alone).norm(), 0.5 * alone.norm(), rtol=1e-3, atol=0)
     critic = list(loss.critic.parameters())
     assert all(gradient is not None for gradient in torch.autograd.grad(weighted.sum(), critic, allow_unused=True))
 
 
-@pytest.mark.parametrize(("intervals", "strides"), [(3, 1), (3, 2), (1, 3)])
-def test_the_loss_is_what_it_says(intervals: int, strides: int) -> None:
-    """Two segments: t is rounded up to an interval's end, the teacher goes through it, and f from there to 1/2 or 0."""
-    f, teacher = make(Consistency), make(Regression)
-    f.segments, whole = 2, 2 * intervals
-    loss = ConsistencyLoss(denoiser=f, teacher=teacher, intervals=intervals, strides=strides)
-    x0, eps, t = data(4, 0), data(4, 1), torch.tensor([0.01, 1 / 3, 0.6, 1.0], dtype=torch.float64)
-    place = (t * whole).ceil()
-    rounded, r = place / whole, (place - 1) / whole
-    s = ((place - 1) / intervals).floor() / 2
-    x_t = f.process.corrupt(x0, rounded, eps)
-    x_r = x_t
-    for stride in range(strides):
-        here, there = (rounded - (stride + step) / strides / whole for step in (0, 1))
-        x_r = follow(teacher, x_r, here, there)
-    end = move(f.process, x_r, f.clean(x_r, r), r, s)
-    here = f.clean(x_t, rounded)
-    wanted = (move(f.process, x_t, here, rounded, s) - end.detach()).squeeze(1)  # as far apart, but for the slope of y
-    slope = (1 - s - s / rounded * (1 - rounded)).float()
-    huber = ((wanted / slope[:, None]).square().mean(1) + ROUND**2).sqrt() - ROUND
-    found, times = loss(x0, t, eps).weighted, (place - s * whole).float()
-    torch.testing.assert_close(found, huber * times, rtol=1e-4, atol=1e-5)
-    parts = list(f.parameters())
-    for mine, theirs in zip(torch.autograd.grad(found.sum(), parts, allow_unused=True),
-                            torch.autograd.grad((huber * times).sum(), parts, allow_unused=True), strict=True):  # fmt: skip
-        if theirs is not None:
-            torch.testing.assert_close(mine, theirs, rtol=1e-4, atol=1e-4)
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_the_loss_is_what_it_says(weight: float) -> None:
+    """Two segments, from noise to 1/2 to 0; distances of values, and of what the teacher's one row of blocks makes of it."""
+    f, teacher = make(Consistency).double(), make(Regression).double()
+    f.segments, known = 2, pairs(teacher.float(), 4)
+    known, teacher = Pairs(known.x.double(), {}, known.made.double()), teacher.double()
+    loss = ConsistencyLoss(denoiser=f, teacher=teacher, pairs=known, responses=weight)
+    eps, t = data(4, 1).double(), torch.tensor([1.0, 0.7, 0.45, 0.1], dtype=torch.float64)  # the pairs 0, 1, 2, 3
+    one, half, none = (torch.full((4,), value, dtype=torch.float64) for value in (1.0, 0.5, 0.0))
+    x = move(f.process, known.x, f.clean(known.x, one), one, half)
+    ends = move(f.process, x, f.clean(x, half), half, none)
+    expected = ((ends - known.made).square().mean((1, 2)) + ROUND**2).sqrt() - ROUND
+    if weight:
+        level = 0.02 + 0.3 * torch.tensor([0.0, 0.2, 0.2, 0.6], dtype=torch.float64)
+        mine, theirs = (responses(teacher, x0, level, eps)[0] for x0 in (ends, known.made))
+        apart = (mine - theirs).square().mean(1) / theirs.square().mean()
+        expected = expected + weight * (apart + ROUND**2).sqrt()
+    found = loss(data(4, 0).double(), t, eps)
+    torch.testing.assert_close(found.weighted, expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found.x0_error, (ends - known.made).square().mean((1, 2)), rtol=1e-5, atol=1e-7)
     assert not any(parameter.requires_grad for parameter in loss.teacher.parameters())
 
 
-@pytest.mark.parametrize("schedule", [Rectified(), Cosine(), EDM()])
-def test_the_teacher_is_followed_to_second_order(schedule: Any) -> None:
-    """Through a mixture's exact flow: halving the intervals brings the end four times as near or nearer, from t = 1 on."""
-    teacher = mixture(schedule)
-    x_1 = torch.randn(6, *teacher.means.shape[1:], dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    x_1 = x_1 * float(torch.hypot(schedule.alpha(torch.ones(())), schedule.sigma(torch.ones(()))))
-    ends = {}
-    for count in (16, 32, 64, 300):
-        x, times = x_1, torch.linspace(1, 0.05, count + 1, dtype=torch.float64)
-        for t, r in pairwise(times):
-            x = follow(teacher, x, t.expand(6), r.expand(6))
-        ends[count] = x
-    errors = [float((ends[count] - ends[300]).abs().max()) for count in (16, 32, 64)]
-    assert errors[1] < 0.5 * errors[0]
-    assert errors[2] < 0.3 * errors[1]
+def test_times_choose_pairs_evenly() -> None:
+    """Times spread over (0, 1] take each pair as often; the end t = 0 takes the last."""
+    loss = ConsistencyLoss(denoiser=make(Consistency), teacher=make(Regression), pairs=pairs(make(Regression), 16))
+    chosen, level = loss.chosen(torch.zeros(1), (torch.arange(64, dtype=torch.float64) + 0.5) / 64)
+    assert loss.pairs is not None
+    for row in loss.pairs.x:
+        assert int((chosen.x == row).all(-1).all(-1).sum()) == 4
+    assert float(level.min()) >= 0.02
+    assert float(level.max()) <= 0.32
+    assert torch.equal(loss.chosen(torch.zeros(1), torch.zeros(1))[0].x, loss.pairs.x[-1:])
 
 
 def test_moves_meet_at_the_ends() -> None:
@@ -197,6 +195,26 @@ def test_a_run_is_tuned_on_its_own_data(base: Path, name: str, critic: float, tm
         loaded.sample(1, sampler="heun")
     with pytest.raises(ConfigError, match="starts from one that regresses"):
         tune_to_consistency(tmp_path / "tuned", tmp_path / "again", samples=8)
+
+
+def test_pairs_are_drawn_once(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What stopped after its first step goes on from the same pairs, without drawing them, to the same weights."""
+    whole = tune_to_consistency(base / "labelled", tmp_path / "whole", steps=2, samples=16)
+    kept = load_file(tmp_path / "whole" / "pairs.safetensors")
+    assert {name: len(value) for name, value in kept.items()} == {"x": 16, "made": 16, "cond.label": 16}
+
+    class Stopped:
+        tell = begin = staticmethod(lambda *_: None)
+
+        def step(self, *_: object) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises((KeyboardInterrupt, InterruptedRunError)):
+        tune_to_consistency(base / "labelled", tmp_path / "parts", steps=2, samples=16, observer=Stopped())  # type: ignore[arg-type]
+    monkeypatch.setattr(teaching, "_drawn", None)
+    parts = pellucid.train(out=tmp_path / "parts", resume=True)
+    for one, other in zip(parts.denoiser.parameters(), whole.denoiser.parameters(), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_a_model_file_needs_data(base: Path, tmp_path: Path) -> None:

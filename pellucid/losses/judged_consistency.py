@@ -5,25 +5,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from pellucid.core.shapes import mean_per_sample
 from pellucid.denoisers.consistency import Consistency
-from pellucid.denoisers.denoiser import Cond, Denoiser
-from pellucid.losses.consistency import ConsistencyLoss, move
+from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.parametric import Parametric
+from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.critic import WIDTHS, Critic
 from pellucid.losses.discriminator import balance
 from pellucid.losses.loss import Losses
-from pellucid.losses.visible import asked_for, level_picture
+from pellucid.losses.pairs import Pairs
 
 
 class JudgedConsistencyLoss(ConsistencyLoss):
-    """The consistency loss and `weight` times the critic's, brought to the same pull on f(x_t, t); the critic's own beside.
+    """The consistency loss and `weight` times the critic's, brought to the same pull on x_0; the critic's own beside.
 
-    The critic compares x_s, the data as noisy as at the end of the segment, with what f makes of x_t there, both divided by
-    sigma_data, and knows t and the conditions. Kim et al. 2024 (Consistency Trajectory Models), eq. 13; the balance by
-    gradients is that of Esser et al. 2021 (VQGAN), eq. 7, taken at the output.
+    The critic compares the data with what f makes of noise, both divided by sigma_data. Kim et al. 2024 (Consistency
+    Trajectory Models), eq. 13; the balance by gradients is that of Esser et al. 2021 (VQGAN), eq. 7, taken at the output.
 
     Arguments:
-        denoiser, teacher, intervals, strides: as of `ConsistencyLoss`.
+        denoiser, teacher, pairs, responses: as of `ConsistencyLoss`.
         shape: (C, *space) of x0.
         weight: of the critic's part.
         gamma: of its penalty.
@@ -31,22 +30,20 @@ class JudgedConsistencyLoss(ConsistencyLoss):
     """
 
     def __init__(
-        self, *, denoiser: Consistency, teacher: Denoiser, shape: Sequence[int], intervals: int = 1, strides: int = 4,
-        weight: float = 0.5, gamma: float = 0.1, widths: Sequence[int] = WIDTHS,
+        self, *, denoiser: Consistency, teacher: Parametric, shape: Sequence[int], pairs: Pairs | None = None,
+        responses: float = 0.5, weight: float = 0.5, gamma: float = 0.1, widths: Sequence[int] = WIDTHS,
     ) -> None:  # fmt: skip
-        super().__init__(denoiser=denoiser, teacher=teacher, intervals=intervals, strides=strides)
-        self.weight, self.gamma = weight, gamma
-        told = denoiser.network.embedding_width if len(denoiser.conditioners) else 0
-        self.critic = Critic(shape, beside=1, told=told, widths=widths)
+        super().__init__(denoiser=denoiser, teacher=teacher, pairs=pairs, responses=responses)
+        self.judged, self.gamma = weight, gamma
+        self.critic = Critic(shape, beside=0, widths=widths)
 
-    def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:
-        denoiser = self.denoiser
-        x_t, t, s = self.start(x0, t, eps)
-        here, consistent = self.consistent(x_t, t, cond)
-        made = move(denoiser.process, x_t, here, t, s) / denoiser.sigma_data
-        real = denoiser.process.corrupt(x0, s, eps) / denoiser.sigma_data
-        beside, vector = level_picture(denoiser, x0, t), asked_for(denoiser, cond, len(x0))
-        fooling = self.critic.made_real(made, beside, vector)
-        telling = self.critic.told_apart(real, made, beside, vector, gamma=self.gamma)
-        pull = balance(consistent, fooling, here) if torch.is_grad_enabled() else 1.0
-        return Losses(consistent + self.weight * pull * fooling + telling, mean_per_sample((here.detach() - x0) ** 2))
+    def forward(self, x0: Tensor, t: Tensor, eps: Tensor, cond: Cond | None = None) -> Losses:  # noqa: ARG002
+        part, level = self.chosen(x0, t)
+        ends = self.through(part)
+        found = self.compared(ends, part.made, level, eps)
+        real, made = x0 / self.denoiser.sigma_data, ends / self.denoiser.sigma_data
+        nothing = real[:, :0]
+        fooling = self.critic.made_real(made, nothing)
+        telling = self.critic.told_apart(real, made, nothing, gamma=self.gamma)
+        pull = balance(found.weighted, fooling, ends) if torch.is_grad_enabled() else 1.0
+        return Losses(found.weighted + self.judged * pull * fooling + telling, found.x0_error)

@@ -60,8 +60,8 @@ class LossConfig(BaseModel):
 
     `kl`: of a variational denoiser, factor of the divergence; `gamma`: of a critic, weight of the gradient's penalty.
     Variational and adversarial denoisers have noise levels of their own, equally often. `critic`: of a consistency denoiser,
-    weight of a critic that judges it as well; `intervals`: in which it follows its teacher through each segment, and
-    `strides`: the teacher's steps in each. `fourier`: of a regression, factor of the error between spectra. `given`: the
+    weight of a critic that judges it as well, and `responses`: of the distance between what its teacher's blocks make of
+    samples. `fourier`: of a regression, factor of the error between spectra. `given`: the
     share of samples of which parts are shown as known, so that the model learns to go on from them; `forcing`: the share
     whose frames have times of their own; None: as suits the kind of data.
     """
@@ -74,8 +74,7 @@ class LossConfig(BaseModel):
     kl: float = Field(1.0, ge=0)
     gamma: float = Field(0.1, ge=0)
     critic: float = Field(0.0, ge=0)
-    intervals: int = Field(1, ge=1, le=1000)
-    strides: int = Field(4, ge=1, le=1000)
+    responses: float = Field(0.5, ge=0)
     fourier: float = Field(0.0, ge=0)
     given: float | None = Field(None, ge=0, le=1)
     forcing: float | None = Field(None, ge=0, le=1)

@@ -21,6 +21,7 @@ from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
+from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.time import Times
 from pellucid.model.assemble import check_sampling
@@ -45,9 +46,10 @@ from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
 from pellucid.training.stages import codec_learns, denoiser_stage, has_unit_latents
-from pellucid.training.start import keep_start, start_from
+from pellucid.training.start import START, keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
+from pellucid.training.teaching import learn_pairs
 
 FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
@@ -101,6 +103,10 @@ def run(
     elif reads(model):
         learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
         state.follow(config.training.ema)
+    if isinstance(state.loss, ConsistencyLoss):
+        teacher = Model.load(folder / START, device=str(model.device))
+        state.loss.pairs, seconds = learn_pairs(config, teacher, batches, folder, identity, observer)
+        state.plan.take(seconds)
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:

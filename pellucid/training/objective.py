@@ -10,6 +10,7 @@ from pellucid.denoisers.categorical import Categorical
 from pellucid.denoisers.consistency import Consistency
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.denoisers.latent import Adversarial, Latent, Variational
+from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.regression import Regression
 from pellucid.denoisers.wiener import Wiener
 from pellucid.interop.pretrained import Pretrained
@@ -24,7 +25,6 @@ from pellucid.losses.judged_consistency import JudgedConsistencyLoss
 from pellucid.losses.loss import Loss
 from pellucid.losses.time import Levels, Times, Uniform
 from pellucid.losses.variational import VariationalLoss
-from pellucid.model.assemble import guided
 from pellucid.model.model import Model
 from pellucid.networks.initialise import initialise
 from pellucid.training.config import RunConfig
@@ -99,17 +99,16 @@ def _refuse_forcing(config: RunConfig, model: Model) -> None:
 
 
 def _consistency(config: RunConfig, model: Model, denoiser: Consistency, start: Model | None) -> Loss:
-    """Towards the paths of the model at the start, under the guidance that it samples with."""
-    if start is None:
+    """Towards where the paths of the model at the start end; pairs are drawn when all else is in place."""
+    if start is None or not isinstance(start.denoiser, Parametric):
         raise ConfigError("A consistency denoiser is made from a model that regresses: `pellucid speedup MODEL --method "
                           "consistency`")  # fmt: skip
-    teacher, own = guided(start.denoiser, start.sampling(), start.weak), config.loss
+    own = config.loss
     if not own.critic:
-        return ConsistencyLoss(denoiser=denoiser, teacher=teacher, intervals=own.intervals, strides=own.strides)
+        return ConsistencyLoss(denoiser=denoiser, teacher=start.denoiser, responses=own.responses)
     shape = model.codec.latent_shape(model.facts.shape)
     return JudgedConsistencyLoss(
-        denoiser=denoiser, teacher=teacher, shape=shape, intervals=own.intervals, strides=own.strides, weight=own.critic,
-        gamma=own.gamma,
+        denoiser=denoiser, teacher=start.denoiser, shape=shape, responses=own.responses, weight=own.critic, gamma=own.gamma
     )
 
 

@@ -43,6 +43,11 @@ class Plan:
         """Samples at the end; None while the speed is being measured."""
         return self.legs[-1][2] if self.legs else None
 
+    def take(self, seconds: float) -> None:
+        """Something else has had so much of the minutes, of which a fifth is left in any case."""
+        if self.minutes is not None:
+            self.minutes = max(0.2 * self.minutes, self.minutes - seconds / 60)
+
     def progress(self, seen: int) -> float:
         """From 0 at the start to 1 at the end."""
         for start, done, end in reversed(self.legs):

@@ -16,6 +16,7 @@ from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.random import Keyed
 from pellucid.core.shapes import mean_per_sample
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.losses.pairs import Pairs
 from pellucid.model.assemble import guided
 from pellucid.model.model import Model
 from pellucid.samplers import grids, samplers
@@ -84,18 +85,6 @@ class Solver(nn.Module):
         return state
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Noise, what is asked for, and what the teacher makes of it."""
-
-    x: Tensor
-    cond: Cond
-    made: Tensor
-
-    def __getitem__(self, rows: slice | Tensor) -> "Pairs":
-        return Pairs(self.x[rows], {name: value[rows] for name, value in self.cond.items()}, self.made[rows])
-
-
 def learn_solver(
     model: Model, steps: int, *, pairs: int = 256, checks: int = 64, lessons: int = 300, seed: int = 0,
     prompts: Sequence[str] | None = None, progress: Callable[[int, int], None] | None = None,
@@ -128,7 +117,7 @@ def learn_solver(
         if progress is not None:
             progress(done, total)
 
-    denoiser = _guided(model, prompts)
+    denoiser = as_sampled(model, asked=bool(model.facts.labels or prompts))
     known = _pairs(model, denoiser, count, seed, prompts, lambda: tell(chunk))
     (name, solver), before = _begin(denoiser, steps, known[pairs:])
     order = torch.Generator().manual_seed(seed)
@@ -160,9 +149,8 @@ def _learn(
     return nearest
 
 
-def _guided(model: Model, prompts: Sequence[str] | None) -> Denoiser:
-    """The denoiser as the model samples by default, whose weights stay."""
-    asked = bool(model.facts.labels or prompts)
+def as_sampled(model: Model, *, asked: bool) -> Denoiser:
+    """The denoiser as the model samples by default, whose weights stay; `asked`: for labels or captions."""
     return guided(model.denoiser.requires_grad_(False), model.sampling(guidance=None if asked else 1.0), model.weak)
 
 
