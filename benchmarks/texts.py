@@ -1,6 +1,6 @@
 """A model of texts beside an autoregressive one of equal size and cost, runs of letters, and a program that packs files.
 
-    texts.py autoregressive RUN --out AR.safetensors                trains the other on what RUN was trained on, as long
+    texts.py autoregressive RUN --validation TEXTS --out AR.safetensors      trains the other on the same data, as long
     texts.py record RUN --other AR.safetensors --held-out TEST --out records/text.md
 
 RUN was trained by `pellucid train bible/train`. Both are asked for the bits of the same windows of TEST, a folder of texts
@@ -18,11 +18,10 @@ from time import perf_counter
 import numpy as np
 import torch
 from resume import machine
-from sides.autoregressive import Trained, bits_per_character, read, train
+from sides.autoregressive import Trained, bits_per_character, read, train, windows
 from sides.compressors import grams, packed
 
 from pellucid.core.files import atomic_write
-from pellucid.core.items import Item
 from pellucid.data.pack import Pack
 from pellucid.evaluation.bits import bits_of
 from pellucid.metrics import writing_figures
@@ -40,6 +39,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     training = commands.add_parser("autoregressive")
     training.add_argument("run", type=Path)
+    training.add_argument("--validation", type=Path, default=None, help="by which the best weights on the way are chosen")
     training.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record")
     recording.add_argument("run", type=Path)
@@ -49,7 +49,7 @@ def main() -> None:
     recording.add_argument("--out", type=Path, default=Path("records/text.md"))
     asked = parser.parse_args()
     if asked.command == "autoregressive":
-        train(asked.run, int(Model.load(asked.run).card["samples_seen"]), asked.out)
+        train(asked.run, int(Model.load(asked.run).card["samples_seen"]), asked.validation, asked.out)
         return
     lines = list(_record(asked))
     with atomic_write(asked.out) as temporary:
@@ -61,8 +61,7 @@ def _record(asked: argparse.Namespace) -> Iterator[str]:
     model, other, began = Model.load(asked.run), read(asked.run, asked.other), perf_counter()
     text, pack = model.modality, Pack.open(asked.run / "data")
     assert isinstance(text, Text)
-    records = text.read(asked.held_out, size=model.facts.shape[1:])
-    held_out = np.stack([record.data for record in records if isinstance(record, Item)])
+    held_out = windows(text, asked.held_out, model.facts.shape[1])
     whole = ["".join(text.texts(text.decode(stored))) for stored in (pack.samples[:], held_out)]
     ours = bits_of(model, held_out, steps=64)
     theirs, error = _ratio(bits_per_character(other, held_out))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm, scaled_dot_product_attention
 
 from pellucid.core.config import build
+from pellucid.core.items import Item
 from pellucid.core.random import Key
 from pellucid.data.order import stream
 from pellucid.data.pack import Pack
@@ -23,10 +24,13 @@ from pellucid.networks import networks
 from pellucid.networks.attention import SelfAttention, split_heads
 from pellucid.networks.initialise import initialise
 from pellucid.networks.transformer import Transformer
-from pellucid.training.config import load_config
+from pellucid.training.config import RunConfig, load_config
 from pellucid.training.ema import PowerEMA
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.plan import learning_rate_factor
+
+CHECKS = 20
+"""On the way."""
 
 
 class _Causal(SelfAttention):
@@ -37,7 +41,9 @@ class _Causal(SelfAttention):
         query_key = split_heads(self.query_key(positions), 2 * self.heads)
         query_key = layer_norm(query_key, query_key.shape[-1:], self.gain, eps=1e-6)
         q, k = self.rotary(query_key, x.shape[1:-1]).chunk(2, dim=1)
-        y = scaled_dot_product_attention(q, k, split_heads(self.value(positions), self.heads), is_causal=True)
+        with torch.autocast(x.device.type, enabled=False):  # in bfloat16 its backward pass is slow on CPUs
+            v = split_heads(self.value(positions), self.heads).to(q)
+            y = scaled_dot_product_attention(q, k, v, is_causal=True)
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
 
@@ -89,29 +95,53 @@ class Trained:
     text: Text
 
 
-def train(run: Path, samples: int, out: Path) -> None:
-    """On the data of a run, with its settings: the same batches, optimiser and curve."""
+def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
+    """On the data of a run, with its settings: the same batches, optimiser, curve and precision.
+
+    Of the averages on the way those are kept that are best on `validation`: it overfits sooner than diffusion.
+    """
     config, made, pack = load_config(run / "config.toml"), _made(run), Pack.open(run / "data")
     model, text = made.model, made.text
     initialise(model, Key(config.seed, "init autoregressive"))
     optimiser, batch, seen = build_optimiser(config.optimiser, model), config.training.batch, 0
     rates = [float(group["lr"]) for group in optimiser.param_groups]
     average = PowerEMA(model.state_dict(), config.training.ema[0])
+    checks = None if validation is None else windows(text, validation, model.places.num_embeddings)
+    best = float("inf")
     while seen < samples:
         factor = learning_rate_factor(seen, seen / samples, warmup=config.training.warmup, decay=config.training.decay)
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * factor
         x = text.decode(pack[stream(config.seed, len(pack), seen, batch)][0])[:, 0]
-        loss = model.nats(x).mean() / x.shape[1]
+        with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bfloat16"):
+            loss = model.nats(x).mean() / x.shape[1]
         optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(model.parameters(), config.training.clip)
         optimiser.step()
         seen += batch
         average.update(model.state_dict(), seen // batch)
-        if seen // batch % 50 == 0:
-            print(f"{seen:,} of {samples:,}, {float(loss.detach()) / log(2):.3f} bits a token", flush=True)
-    write_tensors(out, average.average, {"seen": str(seen)})
+        if seen // batch % (samples // batch // CHECKS or 1) == 0 or seen >= samples:
+            now = 0.0 if checks is None else _checked(config, made, average, checks)
+            print(f"{seen:,} of {samples:,}, {float(loss.detach()) / log(2):.3f} bits a token, {now:.3f} a letter held out")
+            if now < best or checks is None:
+                best = now
+                write_tensors(out, average.average, {"seen": str(seen)})
+
+
+def _checked(config: RunConfig, made: Trained, average: PowerEMA, checks: np.ndarray) -> float:
+    """Bits a letter by the averaged weights."""
+    own = {name: value.clone() for name, value in made.model.state_dict().items()}
+    made.model.load_state_dict(average.average)
+    with torch.autocast("cpu", torch.bfloat16, enabled=config.training.precision == "bfloat16"):
+        bits, letters = bits_per_character(made, checks).sum(0)
+    made.model.load_state_dict(own)
+    return float(bits / letters)
+
+
+def windows(text: Text, folder: Path, length: int) -> np.ndarray:
+    """Texts of a folder, as they are stored."""
+    return np.stack([record.data for record in text.read(folder, size=(length,)) if isinstance(record, Item)])
 
 
 def read(run: Path, path: Path) -> Trained:

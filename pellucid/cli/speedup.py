@@ -43,9 +43,10 @@ def speedup(
     """Learn to sample in few steps.
 
     solver: when to call the network and how to combine its answers, learned in
-    minutes from the model's own samples in many steps; used whenever as many
-    steps are asked for, without --sampler. consistency: the network itself
-    learns to go to the end at once. adversarial: so, and judged by a critic.
+    minutes from the model's own samples in many steps, under its own guidance;
+    used whenever as many steps are asked for, without --sampler. consistency: the
+    network itself learns to end in N calls where the model ends in many.
+    adversarial: so, and judged by a critic.
 
     Examples:
       pellucid speedup runs/photos --steps 6 --out fast.safetensors

@@ -3,6 +3,7 @@
     RUN/pairs.safetensors
 """
 
+from math import inf
 from pathlib import Path
 from time import perf_counter
 
@@ -27,6 +28,8 @@ MOST, BYTES = 24_576, 2**29
 SHARE = 0.3
 """Of the minutes."""
 CHUNK = 128
+EVERY = 15.0
+"""Seconds between two words of how far it is."""
 
 
 def learn_pairs(
@@ -42,7 +45,7 @@ def learn_pairs(
         return known
     began = perf_counter()
     _tell(observer, "teacher", f"drawing what is learned from, by {TEACHER} in {STEPS} steps")
-    pairs = _drawn(config, teacher, batches, asked=bool(teacher.facts.labels or teacher.facts.captions), began=began)
+    pairs = _drawn(config, teacher, batches, observer)
     seconds = perf_counter() - began
     _tell(observer, "pairs", f"{len(pairs):,} of noise and what becomes of it, in {seconds:.0f} s")
     conditions = {f"cond.{name}": value for name, value in pairs.cond.items()}
@@ -51,13 +54,14 @@ def learn_pairs(
 
 
 @torch.no_grad()
-def _drawn(config: RunConfig, teacher: Model, batches: Batches, *, asked: bool, began: float) -> Pairs:
-    training, process = config.training, teacher.denoiser.process
+def _drawn(config: RunConfig, teacher: Model, batches: Batches, observer: Observer | None) -> Pairs:
+    training, process, asked = config.training, teacher.denoiser.process, teacher.facts.labels or teacher.facts.captions
     times = process.snap(build(grids, {"name": process.schedule.grid})(process.schedule, STEPS))
-    sampler, denoiser = samplers[TEACHER](), as_sampled(teacher, asked=asked)
+    sampler, denoiser = samplers[TEACHER](), as_sampled(teacher, asked=bool(asked))
     size = 8 * batches(0, 1).x0[0].numel()
     most = min(MOST, max(CHUNK, BYTES // size), training.samples or MOST)
-    parts: list[Pairs] = []
+    budget = inf if training.minutes is None else 60 * SHARE * training.minutes
+    parts, began, told = list[Pairs](), perf_counter(), perf_counter()
     for first in range(0, most, CHUNK):
         batch = batches(first, min(CHUNK, most - first))
         x = process.prior(batch.eps, mean=teacher.facts.mean, std=teacher.facts.std)
@@ -65,8 +69,13 @@ def _drawn(config: RunConfig, teacher: Model, batches: Batches, *, asked: bool, 
         with torch.autocast(x.device.type, torch.bfloat16, enabled=halves):
             made = sampler.sample(denoiser, x, times, cond=batch.cond or None)
         parts.append(Pairs(x.cpu(), {name: value.cpu() for name, value in batch.cond.items()}, made.to(x).cpu()))
-        if training.minutes is not None and perf_counter() - began > 60 * SHARE * training.minutes:
+        now, done = perf_counter(), (first + len(x)) / most
+        if now - began > budget:
             break
+        if now - told > EVERY:
+            left = min((now - began) * (1 - done) / done, budget - now + began)
+            _tell(observer, "pairs", f"{first + len(x):,}, {left:.0f} s left")
+            told = now
     conditions = {name: torch.cat([part.cond[name] for part in parts]) for name in parts[0].cond}
     return Pairs(torch.cat([part.x for part in parts]), conditions, torch.cat([part.made for part in parts]))
 
