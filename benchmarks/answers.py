@@ -1,0 +1,186 @@
+"""Texts made from texts, beside copying the source, the nearest training sentence, and an autoregressive model.
+
+    texts.py autoregressive RUN --validation DATA/validation --out AR.safetensors      the other model
+    answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8]
+    answers.py record NAME.json [NAME.json ...] --out records/answers.md
+
+DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|dialogues` makes it; RUN was trained on its
+train. Sources that are in the training data are left out of the test. chrF and BLEU are sacrebleu's, so is the paired
+bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import torch
+from resume import machine
+from sacrebleu.metrics.bleu import BLEU
+from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.significance import PairedTest
+from sides.autoregressive import Trained, read
+from sklearn.feature_extraction.text import TfidfVectorizer
+
+from pellucid.core.files import atomic_write
+from pellucid.modalities.text import Text
+from pellucid.modalities.vocabulary import END
+from pellucid.model.answering import answer, likeliest
+from pellucid.model.model import Model
+
+OURS, COPY, NEAREST = "masked diffusion", "the source itself", "the nearest training sentence's target"
+SHOWN, BATCH, CERTAIN = 8, 128, 0.05
+
+
+def main() -> None:
+    asked = _arguments()
+    if asked.command == "measure":
+        found = measure(asked)
+        text = json.dumps(found, indent=1, ensure_ascii=False)
+    else:
+        text = "\n".join([*_lines([json.loads(path.read_text(encoding="utf-8")) for path in asked.json]), ""])
+    with atomic_write(asked.out) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
+
+
+def measure(asked: argparse.Namespace) -> dict[str, Any]:
+    model, other = Model.load(asked.run), read(asked.run, asked.other)
+    train, test = (pairs(asked.data / part) for part in ("train", "test"))
+    known = {source for source, _ in train}
+    test = fitting(model, [pair for pair in test if pair[0] not in known])
+    chosen = np.random.default_rng(0).permutation(len(test))[: asked.n].tolist()
+    sources, targets = zip(*(test[place] for place in sorted(chosen)), strict=True)
+    systems, seconds = dict[str, list[str]](), dict[str, float]()
+    for name, draw in (
+        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, sources, asked.candidates)),
+        (OURS, lambda: ours(model, sources, 1)),
+        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, sources, asked.candidates, 1.0)),
+        ("autoregressive, likeliest tokens", lambda: theirs(other, sources, 1, 0.01)),
+        (COPY, lambda: list(sources)), (NEAREST, lambda: nearest(train, sources)),
+    ):  # fmt: skip
+        began = perf_counter()
+        systems[name] = draw()
+        seconds[name] = perf_counter() - began
+        print(name, f"{seconds[name]:.1f} s", flush=True)
+    return {
+        "data": asked.data.name, "train": len(train), "n": len(sources), "samples": model.card["samples_seen"],
+        "minutes": model.card["minutes"], "parameters": sum(p.numel() for p in model.denoiser.parameters()),
+        "seconds": seconds, "scores": compared(systems, targets),
+        "shown": [{"source": sources[i], "target": targets[i], **{name: texts[i] for name, texts in systems.items()}}
+                  for i in range(min(SHOWN, len(sources)))],
+    }  # fmt: skip
+
+
+def pairs(folder: Path) -> list[tuple[str, str]]:
+    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(row["source"], row["target"]) for row in map(json.loads, lines)]
+
+
+def fitting(model: Model, rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Pairs that the model's windows hold."""
+    text = model.modality
+    assert isinstance(text, Text)
+    length, sourced = model.facts.shape[1], text.sourced
+    return [row for row in rows if len(text.words.encode(row[0])) <= sourced
+            and len(text.words.encode(row[1])) < length - sourced]  # fmt: skip
+
+
+def ours(model: Model, sources: tuple[str, ...], candidates: int) -> list[str]:
+    made = answer(model, sources, candidates=candidates, seed=1)
+    assert isinstance(made.modality, Text)
+    return made.modality.texts(made.data)
+
+
+def theirs(other: Trained, sources: tuple[str, ...], candidates: int, temperature: float) -> list[str]:
+    text, length = other.text, other.model.places.num_embeddings
+    start = torch.full((len(sources), length), -1)
+    for row, source in zip(start, sources, strict=True):
+        numbers = text.words.encode(source)
+        row[: text.sourced] = torch.tensor([*numbers, *[END] * (text.sourced - len(numbers))])
+    start, generator = start.repeat_interleave(candidates, 0), torch.Generator().manual_seed(1)
+    parts = (start[first : first + BATCH] for first in range(0, len(start), BATCH))
+    made = torch.cat([other.model.continued(part, generator, temperature) for part in parts])
+    texts = text.texts(made[:, None])
+    blocks = [texts[first : first + candidates] for first in range(0, len(texts), candidates)]
+    return [block[likeliest(block)] for block in blocks]
+
+
+def nearest(train: list[tuple[str, str]], sources: tuple[str, ...]) -> list[str]:
+    """By the cosine of weighted counts of runs of 3 to 5 letters."""
+    counts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
+    known = counts.fit_transform([source for source, _ in train])
+    places = [int((known @ row.T).toarray().argmax()) for row in counts.transform(sources)]
+    return [train[place][1] for place in places]
+
+
+def compared(systems: dict[str, list[str]], targets: tuple[str, ...]) -> dict[str, dict[str, float]]:
+    """chrF and BLEU of each, and the p-value of its difference to the first."""
+    metrics = {"chrF": CHRF(), "BLEU": BLEU(effective_order=False)}
+    test = PairedTest(list(systems.items()), metrics, [list(targets)], test_type="bs", n_samples=1000)
+    scores: Any = test()[1]
+    found: dict[str, dict[str, float]] = {name: {} for name in systems}
+    for signed, results in scores.items():
+        if signed == "System":
+            continue
+        metric = str(signed).removesuffix("2")  # chrF2
+        for name, result in zip(systems, results, strict=True):
+            found[name][metric] = float(result.score)
+            if result.p_value is not None:
+                found[name][f"p {metric}"] = float(result.p_value)
+    return found
+
+
+def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
+    yield "# Texts from texts\n"
+    for one in every:
+        first, *others = one["scores"].items()
+        for rival in (COPY, NEAREST):
+            row = dict(others)[rival]
+            for metric in ("chrF", "BLEU"):
+                above = first[1][metric] > row[metric] and row[f"p {metric}"] < CERTAIN
+                yield (
+                    f"- {one['data']}, {metric}: {first[1][metric]:.1f}, {rival} {row[metric]:.1f} "
+                    f"(p = {row[f'p {metric}']:.3f}); significantly above: **{'yes' if above else 'NO'}**"
+                )
+    for one in every:
+        yield f"\n## {one['data']}\n"
+        yield (
+            f"{one['n']} test sources; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
+            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on as many.\n"
+        )
+        yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
+        yield "|---|---|---|---|---|---|"
+        for name, row in one["scores"].items():
+            chances = " | ".join(f"{row[key]:.3f}" if key in row else "–" for key in ("p chrF", "p BLEU"))
+            yield f"| {name} | {row['chrF']:.1f} | {row['BLEU']:.1f} | {chances} | {one['seconds'][name]:.1f} |"
+        for shown in one["shown"]:
+            yield "\n```text"
+            yield from (f"{name:>{max(map(len, shown))}}: {text}" for name, text in shown.items())
+            yield "```"
+    yield f"\n- commands: in the docstring of benchmarks/answers.py\n- date: {datetime.now(UTC):%Y-%m-%d}"
+    yield from machine()
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="Measure a model that makes texts from texts.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    measuring = commands.add_parser("measure", help="draw and score")
+    measuring.add_argument("run", type=Path)
+    measuring.add_argument("--other", type=Path, required=True)
+    measuring.add_argument("--data", type=Path, required=True)
+    measuring.add_argument("-n", type=int, default=300)
+    measuring.add_argument("--candidates", type=int, default=8)
+    measuring.add_argument("--out", type=Path, required=True)
+    recording = commands.add_parser("record", help="write the record")
+    recording.add_argument("json", type=Path, nargs="+")
+    recording.add_argument("--out", type=Path, default=Path("records/answers.md"))
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
