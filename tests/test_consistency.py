@@ -200,6 +200,7 @@ def test_a_run_is_tuned_on_its_own_data(base: Path, name: str, critic: float, tm
 def test_pairs_are_drawn_once(base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What stopped after its first step goes on from the same pairs, without drawing them, to the same weights."""
     whole = tune_to_consistency(base / "labelled", tmp_path / "whole", steps=2, samples=16)
+    assert whole.card["pairs"]["count"] == 16
     kept = load_file(tmp_path / "whole" / "pairs.safetensors")
     assert {name: len(value) for name, value in kept.items()} == {"x": 16, "made": 16, "cond.label": 16}
 

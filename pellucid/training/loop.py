@@ -107,6 +107,7 @@ def run(
         teacher = Model.load(folder / START, device=str(model.device))
         state.loss.pairs, seconds = learn_pairs(config, teacher, batches, folder, identity, observer)
         state.plan.take(seconds)
+        model.card["pairs"] = {"count": len(state.loss.pairs), "minutes": round(seconds / 60, 2)}
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen)
     try:
@@ -242,7 +243,7 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
     merge(model.denoiser)
     if state.weak:
         model.add_weak().load_state_dict(state.weak)
-    before = sum(model.card.get(stage, {}).get("minutes", 0.0) for stage in ("codec", "reading"))
+    before = sum(model.card.get(stage, {}).get("minutes", 0.0) for stage in ("codec", "reading", "pairs"))
     model.card |= {
         "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
         "minutes": round(before + state.plan.elapsed / 60, 2), "seed": config.seed,
