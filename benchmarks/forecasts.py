@@ -1,5 +1,6 @@
 """Forecasts and filled gaps of a trained model against what is usual, on rows that it has not seen.
 
+    forecasts.py volatility CSV --column Close --out CSV        a column more: how far the next return is expected to go
     forecasts.py returns  RUN --data CSV --column Close --from ROW --ahead 5  --out JSON       against GARCH(1, 1)
     forecasts.py seasonal RUN --data CSV --column NAME  --from ROW --ahead 12 --period 12 --out JSON  against seasonal naive
     forecasts.py gaps     RUN --data CSV --from ROW --share 0.3 --out JSON                     against linear interpolation
@@ -15,9 +16,11 @@ column. Differences are tested as Diebold and Mariano 1995 have it, with as many
 """
 
 import argparse
+import csv
 import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +38,15 @@ from pellucid.model.model import Model
 
 Array = NDArray[np.float64]
 REFIT = 20
+DECAY = 0.94
 
 
 def main() -> None:
     asked = _arguments()
-    {"returns": _returns, "seasonal": _seasonal, "gaps": _gaps, "record": _record}[asked.command](asked)
+    commands = {
+        "volatility": _volatility, "returns": _returns, "seasonal": _seasonal, "gaps": _gaps, "record": _record
+    }  # fmt: skip
+    commands[asked.command](asked)
 
 
 def _opened(asked: argparse.Namespace) -> tuple[Model, Array, int]:
@@ -97,6 +104,22 @@ def _student(random: np.random.Generator, nu: float) -> Callable[[Any], Array]:
         return np.asarray(random.standard_t(nu, size=size) * np.sqrt((nu - 2) / nu))
 
     return drawn
+
+
+def _volatility(asked: argparse.Namespace) -> None:
+    """v_{t+1} = sqrt(0.94 v_t^2 + 0.06 r_t^2) in the row of r_t (RiskMetrics 1996, eq. 5.3), which knows no later rows."""
+    with asked.data.open(encoding="utf-8", newline="") as opened:
+        rows = list(csv.DictReader(opened))
+    values = np.array([float(row[asked.column]) for row in rows])
+    returns = np.diff(np.log(values))
+    square = float(returns[0]) ** 2
+    for row, change in zip(rows, [0.0, *returns], strict=True):
+        square = DECAY * square + (1 - DECAY) * float(change) ** 2
+        row["Volatility"] = repr(sqrt(square))
+    with atomic_write(asked.out) as temporary, temporary.open("w", encoding="utf-8", newline="") as opened:
+        table = csv.DictWriter(opened, list(rows[0]))
+        table.writeheader()
+        table.writerows(rows)
 
 
 def _seasonal(asked: argparse.Namespace) -> None:
@@ -202,6 +225,10 @@ def _arguments() -> argparse.Namespace:
     ahead.add_argument("--column", required=True)
     ahead.add_argument("--ahead", type=int, required=True, help="rows")
     ahead.add_argument("--every", type=int, default=1, help="rows from one origin to the next")
+    more = commands.add_parser("volatility", help="add a column")
+    more.add_argument("data", type=Path)
+    more.add_argument("--column", required=True)
+    more.add_argument("--out", type=Path, required=True)
     commands.add_parser("returns", parents=[shared, ahead], help="against GARCH")
     commands.add_parser("seasonal", parents=[shared, ahead], help="against the value one period before").add_argument(
         "--period", type=int, required=True, help="rows"
