@@ -7,22 +7,22 @@ from torch import nn
 
 from pellucid.core.errors import UnsupportedError
 from pellucid.interop.instead import Instead
-from pellucid.interop.products import Products
+from pellucid.interop.products import Products, can_pack
 
 
 class Packed(Instead):
     """The network by `Products` whose weights are packed. Nothing to install; takes the weights' memory once more.
 
     Raises:
-        UnsupportedError: this build of torch has no oneDNN.
+        UnsupportedError: this torch cannot.
     """
 
     called = "packed weights"
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network)
-        if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
-            raise UnsupportedError("Weights are packed for oneDNN, which this build of torch lacks: leave engine out")
+        if not can_pack():
+            raise UnsupportedError("Weights are packed for oneDNN, which this torch lacks, or has otherwise: leave engine out")
         self._products = Products(packed=True)
 
     def answer(self, *args: Any, **kwargs: Any) -> Any:

@@ -12,7 +12,14 @@ from pellucid.networks.attention import attend
 
 ONE = (1, 1)
 NONE = (0, 0)
+PRIVATE = ("_reorder_linear_weight", "_linear_pointwise", "_reorder_convolution_weight", "_convolution_pointwise")
 _convolution: Any = torch.mkldnn_convolution  # whose stub knows whole numbers only
+
+
+def can_pack() -> bool:
+    """Whether this build of torch has oneDNN, and what takes packed weights, which is no public part of torch."""
+    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+    return there and all(hasattr(torch.ops.mkldnn, name) for name in PRIVATE)
 
 
 class Products(TorchFunctionMode):
