@@ -188,7 +188,7 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
         accelerate(_double(made()), "onnx")
     assert accelerate(_double(made()), "auto") is None
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    with pytest.raises(UnsupportedError, match="lacks, or has otherwise: leave engine out"):
+    with pytest.raises(UnsupportedError, match="has not, or otherwise: leave engine out"):
         accelerate(made(), "packed")
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(UnsupportedError, match=r"needs onnxruntime: pip install 'pellucid\[engine\]'"):

@@ -22,7 +22,7 @@ class Packed(Instead):
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network)
         if not can_pack():
-            raise UnsupportedError("Weights are packed for oneDNN, which this torch lacks, or has otherwise: leave engine out")
+            raise UnsupportedError("Weights are packed for oneDNN, which this torch has not, or otherwise: leave engine out")
         self._products = Products(packed=True)
 
     def answer(self, *args: Any, **kwargs: Any) -> Any:
