@@ -57,7 +57,7 @@ def learn_pairs(
 def _drawn(config: RunConfig, teacher: Model, batches: Batches, observer: Observer | None) -> Pairs:
     training, process, asked = config.training, teacher.denoiser.process, teacher.facts.labels or teacher.facts.captions
     times = process.snap(build(grids, {"name": process.schedule.grid})(process.schedule, STEPS))
-    sampler, denoiser = samplers[TEACHER](), as_sampled(teacher, asked=bool(asked))
+    sampler, denoiser = samplers[TEACHER](), as_sampled(teacher, asked=bool(asked)).to(batches.dtype)
     size = 8 * batches(0, 1).x0[0].numel()
     most = min(MOST, max(CHUNK, BYTES // size), training.samples or MOST)
     budget = inf if training.minutes is None else 60 * SHARE * training.minutes
