@@ -102,7 +102,7 @@ def test_tokens(kind: Any) -> None:
 
 @pytest.mark.parametrize(("speeds", "chosen"), [((1.5, 1.2), Packed), ((1.2, 1.5), OnnxRuntime), ((0.9, 1.04), None)])
 def test_auto_takes_the_fastest(speeds: tuple[float, float], chosen: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines: dict(zip(engines, speeds, strict=True)))
+    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines, _rounds: dict(zip(engines, speeds, strict=True)))
     model = made()
     plain = model.denoiser.network
     found = accelerate(model, "auto", rows=2)
@@ -177,7 +177,7 @@ class Wrong(nn.Module):
 
 def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By name for "onnx", silently left to another for "auto"; the network is as it was."""
-    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines: dict.fromkeys(engines, 1.0))
+    monkeypatch.setattr(_Trial, "speeds", lambda _self, engines, _rounds: dict.fromkeys(engines, 1.0))
     model = made()
     model.denoiser.network = wrong = Wrong(model.denoiser.network)
     assert accelerate(model, "auto", rows=2) is None

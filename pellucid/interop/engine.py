@@ -63,7 +63,7 @@ def accelerate(model: Model, kind: Kind, *, rows: int = 8) -> Gain | None:
         if kind != "auto":
             raise
         return None
-    speeds = trial.speeds(list(ready))
+    speeds = trial.speeds(list(ready), ROUNDS if kind == "auto" else 1)
     best = max(speeds, key=lambda one: speeds[one], default=None)
     if best is None or (kind == "auto" and speeds[best] < GAIN):
         return None
@@ -119,10 +119,10 @@ class _Trial:
                                    f"more than {self.tolerance:g}: leave engine out")  # fmt: skip
         return difference
 
-    def speeds(self, engines: list[Instead]) -> dict[Instead, float]:
+    def speeds(self, engines: list[Instead], rounds: int) -> dict[Instead, float]:
         """Of each, over torch's: the median of calls in turn."""
         taken: dict[nn.Module, list[float]] = {network: [] for network in (self.plain, *engines)}
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             for network, seconds in taken.items():
                 start = perf_counter()
                 self.answer(network)
