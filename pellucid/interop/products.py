@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn.functional import linear, scaled_dot_product_attention
 from torch.overrides import TorchFunctionMode
 
+from pellucid.core.precision import has_bfloat16
 from pellucid.networks.attention import attend
 
 ONE = (1, 1)
@@ -36,20 +37,22 @@ class Products(TorchFunctionMode):
     def __init__(self, *, packed: bool = False) -> None:
         super().__init__()
         self.packed = packed
+        self._there = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
         self._kept: dict[tuple[Any, ...], tuple[Tensor, Tensor]] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:  # fmt: skip
-        ours, kwargs = OURS.get(func), kwargs or {}
-        if ours is None or torch.is_grad_enabled() or args[0].device.type != "cpu" or torch.compiler.is_exporting():
+        ours, kwargs = OURS.get(func) if self._there else None, kwargs or {}
+        watched = torch.is_grad_enabled() or torch.compiler.is_exporting()
+        if ours is None or watched or not args or args[0].device.type != "cpu":
             return func(*args, **kwargs)
         answer = ours(self, *args, **kwargs)
         return func(*args, **kwargs) if answer is None else answer
 
     def linear(self, input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
         """None where torch's own is as good."""
-        if input.ndim < 2 or not input.numel() or not (self.packed or input.dtype == torch.float32):
+        if input.ndim < 2 or not input.numel() or not self._suits(input.dtype):
             return None
         if self.packed:
             packed = self._packed(weight, lambda: torch.ops.mkldnn._reorder_linear_weight(weight, len(input)))
@@ -63,12 +66,11 @@ class Products(TorchFunctionMode):
         self, input: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Any = 1, padding: Any = 0,
         dilation: Any = 1, groups: int = 1,
     ) -> Tensor | None:  # fmt: skip
-        if isinstance(padding, str) or not input.numel():
+        if isinstance(padding, str) or not input.numel() or not self._suits(input.dtype):
             return None
         settings = [[one, one] if isinstance(one, int) else list(one) for one in (padding, stride, dilation)]
         if not self.packed:
-            small = input.dtype == torch.float32 and weight.shape[2:] == ONE
-            return _convolution(input, weight, bias, *settings, groups) if small else None
+            return _convolution(input, weight, bias, *settings, groups) if weight.shape[2:] == ONE else None
         packed = self._packed(
             weight, lambda: torch.ops.mkldnn._reorder_convolution_weight(weight, *settings, groups, list(input.shape))
         )
@@ -78,6 +80,10 @@ class Products(TorchFunctionMode):
     def attention(self, query: Tensor, key: Tensor, value: Tensor, *rest: Any, **settings: Any) -> Tensor | None:
         plain = not rest and not any(settings.values()) and query.dtype == torch.bfloat16
         return attend(query, key, value) if plain else None
+
+    def _suits(self, dtype: torch.dtype) -> bool:
+        """In bfloat16 oneDNN computes on CPUs alone that have it, and there torch leaves products to it anyway."""
+        return dtype == torch.float32 or (self.packed and dtype == torch.bfloat16 and has_bfloat16("cpu"))
 
     def _packed(self, weight: Tensor, pack: Callable[[], Tensor]) -> Tensor:
         name = (weight.data_ptr(), weight.shape, weight.stride(), weight.dtype)
