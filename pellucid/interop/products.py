@@ -17,10 +17,14 @@ PRIVATE = ("_reorder_linear_weight", "_linear_pointwise", "_reorder_convolution_
 _convolution: Any = torch.mkldnn_convolution  # whose stub knows whole numbers only
 
 
+def has_onednn() -> bool:
+    """Whether this build of torch has it."""
+    return bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+
+
 def can_pack() -> bool:
-    """Whether this build of torch has oneDNN, and what takes packed weights, which is no public part of torch."""
-    there: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
-    return there and all(hasattr(torch.ops.mkldnn, name) for name in PRIVATE)
+    """Whether this torch has what takes packed weights, which is no public part of it."""
+    return has_onednn() and all(hasattr(torch.ops.mkldnn, name) for name in PRIVATE)
 
 
 class Products(TorchFunctionMode):
@@ -37,7 +41,7 @@ class Products(TorchFunctionMode):
     def __init__(self, *, packed: bool = False) -> None:
         super().__init__()
         self.packed = packed
-        self._there = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+        self._there = has_onednn()
         self._kept: dict[tuple[Any, ...], tuple[Tensor, Tensor]] = {}
 
     def __torch_function__(
