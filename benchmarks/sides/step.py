@@ -16,7 +16,7 @@ from torch import Tensor
 from pellucid.codecs.identity import Identity
 from pellucid.conditioners.conditioner import Conditioner, Embedded
 from pellucid.core.random import Keyed
-from pellucid.interop.engine import accelerate
+from pellucid.interop.engine import Kind, accelerate
 from pellucid.interop.pretrained import Pretrained
 from pellucid.interop.published import Published
 from pellucid.modalities.image import Image
@@ -33,6 +33,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 """Settings of a UNet2DConditionModel: Stable Diffusion 1's, and one to try the benchmark with."""
 LENGTH, GUIDANCE = 77, 7.5
+ENGINES: dict[str, Kind] = {"packed": "packed", "onnx": "onnx"}
 NAMES = ("diffusers", "ours", "packed", "onnx", "diffusers, half", "ours, half", "packed, half")
 PRECISIONS = {"": torch.float32, "half": torch.bfloat16}
 Draw = Callable[[int, int], tuple[list[float], Tensor]]
@@ -86,8 +87,8 @@ def contenders(size: str, names: list[str]) -> tuple[dict[str, Draw], dict[str, 
             found[name] = theirs(network, peer, text.to(network.dtype), nothing.to(network.dtype))
             continue
         model = _model(network, peer, text, nothing)
-        if (kind := name.partition(", ")[0]) != "ours":
-            began, gain = perf_counter(), accelerate(model, kind, rows=2)
+        if (engine := ENGINES.get(name.partition(", ")[0])) is not None:
+            began, gain = perf_counter(), accelerate(model, engine, rows=2)
             assert gain is not None
             gains[name] = {"difference": gain.difference, "preparing": perf_counter() - began}
         found[name] = ours(model)
