@@ -46,7 +46,7 @@ class _Causal(SelfAttention):
         with torch.autocast(x.device.type, enabled=False):
             q, k = ((z / q.shape[-1] ** 0.25).to(v).flatten(0, 1) for z in (q, k))
             weights = (torch.bmm(q, k.transpose(1, 2)) + later).softmax(-1)
-            y = torch.bmm(weights, v.flatten(0, 1)).unflatten(0, v.shape[:2])
+            y = torch.bmm(weights, v.flatten(0, 1)).reshape(v.shape)
         output: Tensor = self.output(y.transpose(1, 2).reshape(x.shape))
         return output
 
