@@ -101,7 +101,7 @@ Description-en: a line of two
  short
 
 """
-    assert list(described(text)) == [(f"{'word ' * 20}* an item", "a line of one")]
+    assert list(described(text)) == [("one", (f"{'word ' * 20}* an item", "a line of one"))]
 
 
 def test_descriptions_are_read_from_the_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -112,11 +112,18 @@ def test_descriptions_are_read_from_the_lists(tmp_path: Path, monkeypatch: pytes
     helper.write_text('#!/bin/sh\ncat "$2"\n')
     helper.chmod(0o755)
     monkeypatch.setattr(descriptions, "HELPER", helper)
-    blocks = (f"Package: {i}\nDescription-en: short {i:02}\n long {i:02} {'x' * 80}\n" for i in range(20))
+    blocks = (f"Package: {name}\nDescription-en: short {i:02}\n long {i:02} {'x' * 80}\n"
+              for i, name in enumerate("abcdefghijklmnopqrst"))  # fmt: skip
     (tmp_path / "a_main_i18n_Translation-en").write_text("\n".join(blocks))
     fetched("descriptions", tmp_path / "out")
     assert sorted(pairs_in(tmp_path / "out")) == [(f"long {i:02} {'x' * 80}", f"short {i:02}") for i in range(20)]
     assert json.loads((tmp_path / "out" / "test" / "descriptions.jsonl").read_text())["target"] == "short 19"
+    built = (f"Package: {name}\nSource: t-{version}\n" for version, name in enumerate("abc"))
+    (tmp_path / "a_main_binary-amd64_Packages").write_text("\n".join(built))
+    fetched("descriptions", tmp_path / "together")
+    test = (tmp_path / "together" / "test" / "descriptions.jsonl").read_text()
+    assert not test.strip(), "there are but 18 sources now, of which none is the twentieth"
+    assert sorted(pairs_in(tmp_path / "together")) == sorted(pairs_in(tmp_path / "out"))
 
 
 def test_dialogues_are_sayings_with_replies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,6 +140,21 @@ def test_dialogues_are_sayings_with_replies(tmp_path: Path, monkeypatch: pytest.
     assert {("Hello", "Hi"), ("Hi", "How are you?"), ("say 3", "3")} <= set(found)
 
 
+def test_replies_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither wildcards, nor markup, nor what depends on something said before."""
+    place = tmp_path / "site" / "aiml" / "botdata" / "alice"
+    place.mkdir(parents=True)
+    (place.parents[1] / "__init__.py").write_text("")
+    rows = [("HELLO", "Hi &amp; welcome."), ("WHAT IS *", "Who knows?"), ("MY NAME", "<get name='it'/>"), ("_ YOU", "Me?")]
+    rows += [(f"SAY {i}", f"{i}.") for i in range(9)]
+    said = [f"<category><pattern>{a}</pattern><template>{b}</template></category>" for a, b in rows]
+    said.append("<category><pattern>YES</pattern><that>DO YOU</that><template>Good.</template></category>")
+    (place / "alice.aiml").write_text(f"<aiml version='1.0'>{''.join(said)}</aiml>")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    fetched("replies", tmp_path / "out")
+    assert sorted(pairs_in(tmp_path / "out")) == [("hello", "Hi & welcome."), *((f"say {i}", f"{i}.") for i in range(9))]
+
+
 def test_verses_that_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Verse by verse over all books; what one of the two lacks is left out."""
 
@@ -141,13 +163,13 @@ def test_verses_that_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             self.words = words
 
         def get_structure(self) -> object:
-            book = SimpleNamespace(name="Genesis", chapter_lengths=[20, 2])
+            book = SimpleNamespace(name="Genesis", chapter_lengths=[2, *[1] * 19])
             return SimpleNamespace(get_books=lambda: {"ot": [book]})
 
         def get(self, books: list[str], chapters: list[int], verses: list[int], clean: bool) -> str:
             assert (books, clean) == (["Genesis"], True)
             here = f"{chapters[0]}:{verses[0]}"
-            return "" if (self.words, here) == ("es", "2:1") else f" {self.words} {here} \n"
+            return "" if (self.words, here) == ("es", "1:1") else f" {self.words} {here} \n"
 
     class Modules:
         there: tuple[str, ...] = (verses.ENGLISH, verses.SPANISH)
@@ -163,8 +185,9 @@ def test_verses_that_say_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(verses, "optional", lambda *_: SimpleNamespace(SwordModules=Modules))
     fetched("verses", tmp_path / "out")
-    assert len(pairs_in(tmp_path / "out")) == 21
-    assert pairs_in(tmp_path / "out")[-1] == ("en 1:20", "es 1:20")
+    assert len(pairs_in(tmp_path / "out")) == 20
+    assert pairs_in(tmp_path / "out")[0] == ("en 1:2", "es 1:2")
+    assert pairs_in(tmp_path / "out")[-1] == ("en 20:1", "es 20:1"), "the chapter that is held back"
     Modules.there = (verses.ENGLISH,)
     with pytest.raises(UserError, match="apt-get install sword-text-kjv"):
         fetched("verses", tmp_path / "none")

@@ -242,7 +242,7 @@ def test_choice_keeps_what_is_rare() -> None:
 @pytest.mark.parametrize("kind", [Masked, UniformTokens])
 def test_probabilities_in_mixed_precision_sum_to_one(kind: type[Discrete]) -> None:
     """A network in bfloat16 does not make them, nor the loss, of 16 bits: there the reverse rates are no numbers."""
-    network = Transformer(in_channels=128, out_channels=60, space=(12,), patch=1, width=32, depth=1)
+    network = Transformer(in_channels=128, out_channels=128, space=(12,), patch=1, width=32, depth=1)
     denoiser = Categorical(process=kind(categories=60), length=12, network=network)
     torch.nn.init.normal_(network.head.weight, std=1.0, generator=torch.Generator().manual_seed(0))
     draws, x0 = FastDraws(64), torch.randint(60, (64, 1, 12), generator=torch.Generator().manual_seed(1))

@@ -16,6 +16,7 @@ recipes = Registry("data recipe", __name__, {
     "melodies": "melodies.Melodies",
     "notes": "notes.Notes",
     "photographs": "photographs.Photographs",
+    "replies": "replies.Replies",
     "sea_temperature": "sea_temperature.SeaTemperature",
     "spoken_digits": "spoken_digits.SpokenDigits",
     "stock_indices": "stock_indices.StockIndices",

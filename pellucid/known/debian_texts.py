@@ -1,11 +1,13 @@
 """Texts that Debian packages, read where these put them."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from pellucid.core.errors import UserError
 
+T = TypeVar("T")
 PERCENT = "%"
 """A line of this alone stands between texts, as `fortune` has it and readers of text know."""
 FORTUNES = Path("/usr/share/games/fortunes")
@@ -36,9 +38,9 @@ def write_texts(path: Path, texts: list[str]) -> None:
     path.write_text(f"\n{PERCENT}\n".join(texts) + "\n", encoding="utf-8")
 
 
-def thirds(texts: list[str], every: int) -> Iterator[tuple[str, list[str]]]:
+def thirds(texts: Sequence[T], every: int) -> Iterator[tuple[str, list[T]]]:
     """Texts for training, for choosing between models, and for the last word: of each `every` one for either of these."""
     held = {"validation": every // 2 - 1, "test": every - 1}
     yield "train", [text for place, text in enumerate(texts) if place % every not in held.values()]
     for name, rest in held.items():
-        yield name, texts[rest::every]
+        yield name, list(texts[rest::every])

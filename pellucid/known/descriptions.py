@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -11,12 +12,16 @@ from pellucid.known.pairs import Pair, write_pairs
 from pellucid.known.recipe import Progress, Recipe
 
 LISTS, HELPER = Path("/var/lib/apt/lists"), Path("/usr/lib/apt/apt-helper")
-WANTED = "*_main_i18n_Translation-en*"
+TEXTS, PACKAGES = "*_main_i18n_Translation-en*", "*_main_binary-*_Packages*"
 SHORTEST, EVERY = 80, 20
+VERSION = re.compile(r"[-.+]?\d[\d.+]*")
 
 
 class Descriptions(Recipe):
-    """Tens of thousands of pairs in three folders: of every twenty the tenth is for validation, the last for test."""
+    """Tens of thousands of pairs in three folders: of every twenty sources the tenth is for validation, the last for test.
+
+    Packages that are built of one source, of whatever version, often share sentences, so they stay together.
+    """
 
     title: ClassVar[str] = "Descriptions of Debian's packages: what they are at length, and in a line"
     origin: ClassVar[str] = "https://www.debian.org/distrib/packages"
@@ -25,23 +30,45 @@ class Descriptions(Recipe):
     part: ClassVar[str] = "train"
 
     def write(self, folder: Path, progress: Progress) -> None:
-        files = sorted(LISTS.glob(WANTED)) if HELPER.is_file() else []
-        if not files:
+        known = {name: pair for text in _lists(TEXTS) for name, pair in described(text)}
+        if not known:
             raise UserError("No descriptions of packages are here: on Debian or Ubuntu, apt-get -o Acquire::Languages=en "
                             "update, and repeat this command")  # fmt: skip
-        pairs = dict[str, str]()
-        for file in files:
-            done = subprocess.run([str(HELPER), "cat-file", str(file)], capture_output=True, check=False)
-            pairs |= dict(described(done.stdout.decode("utf-8", "replace")))
-        write_pairs(folder, "descriptions", sorted(pairs.items(), key=lambda pair: pair[::-1]), EVERY)
-        progress(len(pairs), len(pairs))
+        built = {name: source for text in _lists(PACKAGES) for name, source in sources(text)}
+        long, families = set[str](), defaultdict[str, list[Pair]](list)
+        for name, pair in sorted(known.items()):
+            if pair[0] not in long:
+                long.add(pair[0])
+                families[VERSION.sub("", built.get(name, name))].append(pair)
+        write_pairs(folder, "descriptions", [families[name] for name in sorted(families)], EVERY)
+        progress(len(long), len(long))
 
 
-def described(text: str) -> Iterator[Pair]:
-    """The long and the short description of each package, in one paragraph each."""
-    for block in re.split(r"\n{2,}", text):
+def described(text: str) -> Iterator[tuple[str, Pair]]:
+    """The name of each package, and its long and short description, in one paragraph each."""
+    for block in _blocks(text):
         match = re.search(r"^Description-en: (.*)\n((?: .*(?:\n|$))+)", block, re.MULTILINE)
-        if match:
+        name = re.search(r"^Package: (\S+)", block, re.MULTILINE)
+        if match and name:
             long = " ".join(re.sub(r"(?m)^ \.?", " ", match[2]).split())
             if len(long) >= SHORTEST:
-                yield long, " ".join(match[1].split())
+                yield name[1], (long, " ".join(match[1].split()))
+
+
+def sources(text: str) -> Iterator[tuple[str, str]]:
+    """The name of each package that is not its own source, and of that."""
+    for block in _blocks(text):
+        found = [re.search(rf"^{field}: (\S+)", block, re.MULTILINE) for field in ("Package", "Source")]
+        if found[0] and found[1]:
+            yield found[0][1], found[1][1]
+
+
+def _lists(pattern: str) -> Iterator[str]:
+    """The package lists of this name, as text."""
+    for file in sorted(LISTS.glob(pattern)) if HELPER.is_file() else ():
+        done = subprocess.run([str(HELPER), "cat-file", str(file)], capture_output=True, check=False)
+        yield done.stdout.decode("utf-8", "replace")
+
+
+def _blocks(text: str) -> list[str]:
+    return re.split(r"\n{2,}", text)

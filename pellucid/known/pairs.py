@@ -1,7 +1,8 @@
 """Pairs of texts as files that training reads."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from pathlib import Path
 
 from pellucid.known.debian_texts import thirds
@@ -9,9 +10,12 @@ from pellucid.known.debian_texts import thirds
 Pair = tuple[str, str]
 
 
-def write_pairs(folder: Path, name: str, pairs: Sequence[Pair], every: int) -> None:
-    """A file of JSON lines in each of train, validation and test."""
-    lines = [json.dumps({"source": source, "target": target}, ensure_ascii=False) for source, target in pairs]
-    for part, rows in thirds(lines, every):
+def write_pairs(folder: Path, name: str, documents: Sequence[Iterable[Pair]], every: int) -> None:
+    """A file of JSON lines in each of train, validation and test. The pairs of a document stay together: what is held back
+    would else be half known.
+    """
+    for part, some in thirds(documents, every):
+        rows = ({"source": source, "target": target} for source, target in chain.from_iterable(some))
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         (folder / part).mkdir()
-        (folder / part / f"{name}.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+        (folder / part / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")

@@ -1,7 +1,9 @@
 """The loss of tokens: by how much they are less likely than they might be."""
 
+import torch
 from torch import Tensor, nn
 
+from pellucid.core.shapes import expand
 from pellucid.denoisers.categorical import Categorical
 from pellucid.denoisers.denoiser import Cond
 from pellucid.losses.loss import Loss, Losses
@@ -28,11 +30,13 @@ class ElboLoss(Loss):
         """x0 (B, C, *space), int64; eps of its shape, uniform; t (B,), or broadcastable to x0. `x0_error` is how often the
         likeliest token is not the right one, among those that are not known.
         """
-        process = Discrete.of(self.denoiser.process)
+        process, t = Discrete.of(self.denoiser.process), expand(t, x0).expand(x0.shape)
         x_t = process.corrupt(x0, t, eps)
-        log_p = self.denoiser(x_t, t, cond).logits
-        unknown = process.keep(t, x0)[0].expand(x0.shape) < 1
-        count = unknown.flatten(1).sum(1).clamp(min=1)
-        rate = process.rate(x0, x_t, log_p, t)
-        wrong = (log_p.detach().argmax(-1) != x0) & unknown
-        return Losses(rate.flatten(1).sum(1) / count, (wrong.flatten(1).sum(1) / count).to(rate))
+        where = process.unsettled(x_t, t)
+        log_p = self.denoiser.at(where, x_t, t, cond)
+        rate = process.rate(x0[where], x_t[where], log_p, t[where.to(t.device)])
+        wrong = (log_p.detach().argmax(-1) != x0[where]).to(rate)
+        count = (process.keep(t, x0)[0] < 1).flatten(1).sum(1).clamp(min=1)
+        sums = rate.new_zeros(2, len(x0)).index_add(1, where.nonzero()[:, 0], torch.stack([rate, wrong]))
+        weighted, x0_error = sums / count
+        return Losses(weighted, x0_error)

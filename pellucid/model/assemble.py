@@ -107,7 +107,7 @@ def _of_tokens(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:
         raise ConfigError(f"denoiser.name = {config.denoiser.get('name')}, codec.name = {config.codec.get('name')}: tokens "
                           "take categorical and identity (recipe = text)")  # fmt: skip
     network: Network = build(
-        networks, config.network, in_channels=EMBEDDED, out_channels=facts.categories, space=facts.shape[1:], token_width=0
+        networks, config.network, in_channels=EMBEDDED, out_channels=EMBEDDED, space=facts.shape[1:], token_width=0
     )
     conditions: dict[str, Conditioner] = {"given": KnownTokens(shape=facts.shape, categories=facts.categories)}
     if facts.labels:

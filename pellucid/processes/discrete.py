@@ -73,13 +73,17 @@ class Discrete(Process):
         """
 
     @abstractmethod
+    def unsettled(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """Whether x_t leaves open what x0 is, token by token."""
+
+    @abstractmethod
     def rate(self, x0: Tensor, x_t: Tensor, log_p: Tensor, t: Tensor) -> Tensor:
         """Of each token, by how many nats per unit of t the model that expects x0 with log-probabilities `log_p`
         (B, 1, *space, K) falls short of q(x_s | x_t, x0). In continuous time
 
             -log p(x0) <= ∫_0^1 E_{x_t} sum of rates dt
 
-        with equality for the exact denoiser. 0 at t = 0.
+        with equality for the exact denoiser. 0 of tokens that are settled. Tokens may also be a list: (N,), log_p (N, K).
         """
 
     def keep(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -61,6 +61,9 @@ class Masked(Discrete):
         kept.scatter_(-1, x_t.unsqueeze(-1), (1 - again).unsqueeze(-1))
         return torch.where((x_t == self.mask).unsqueeze(-1), hidden, kept)
 
+    def unsettled(self, x_t: Tensor, t: Tensor) -> Tensor:  # noqa: ARG002
+        return x_t == self.mask
+
     def rate(self, x0: Tensor, x_t: Tensor, log_p: Tensor, t: Tensor) -> Tensor:
         """-log p(x0) of each hidden token, times -d alpha / dt / (1 - alpha). Sahoo et al. 2024 (MDLM), eq. 10."""
         alpha_t, d_alpha_t = self.keep(t, x0)

@@ -56,6 +56,9 @@ class UniformTokens(Discrete):
         alpha_s = alpha_s.unsqueeze(-1)
         return came * (alpha_s * likely + (1 - alpha_s) / count * likely.sum(-1, keepdim=True))
 
+    def unsettled(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return (self.keep(t, x_t)[0] < 1).expand(x_t.shape)
+
     def rate(self, x0: Tensor, x_t: Tensor, log_p: Tensor, t: Tensor) -> Tensor:
         """With w(y) = q_t(y | x0) / q_t(x_t | x0) and its mean v(y) over p(x0 | x_t),
 
