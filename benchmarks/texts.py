@@ -40,6 +40,7 @@ def main() -> None:
     training = commands.add_parser("autoregressive")
     training.add_argument("run", type=Path)
     training.add_argument("--validation", type=Path, default=None, help="by which the best weights on the way are chosen")
+    training.add_argument("--samples", type=int, default=None, help="fewer than RUN's, of what overfits by then")
     training.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record")
     recording.add_argument("run", type=Path)
@@ -49,7 +50,8 @@ def main() -> None:
     recording.add_argument("--out", type=Path, default=Path("records/text.md"))
     asked = parser.parse_args()
     if asked.command == "autoregressive":
-        train(asked.run, int(Model.load(asked.run).card["samples_seen"]), asked.validation, asked.out)
+        samples = asked.samples or int(Model.load(asked.run).card["samples_seen"])
+        train(asked.run, samples, asked.validation, asked.out)
         return
     lines = list(_record(asked))
     with atomic_write(asked.out) as temporary:
@@ -93,11 +95,12 @@ def _ratio(bits_and_letters: np.ndarray) -> tuple[float, float]:
 
 def _about(model: Model, other: Trained, pack: Pack, windows: int, letters: int) -> str:
     sizes = [sum(p.numel() for p in part.parameters()) / 1e6 for part in (model.denoiser, other.model)]
-    seen, kinds = model.card["samples_seen"], model.facts.categories
+    seen, kinds = int(model.card["samples_seen"]), model.facts.categories
     return (
-        f"{sizes[0]:.2f}M parameters and {sizes[1]:.2f}M; windows of {model.facts.shape[1]} tokens of {kinds:,} kinds; each "
-        f"trained on {seen:,} windows, {seen / len(pack):.1f} times the data, ours in {model.card['minutes']:.0f} minutes. "
-        f"Measured on {windows:,} windows, {letters:,} letters."
+        f"{sizes[0]:.2f}M parameters and {sizes[1]:.2f}M; windows of {model.facts.shape[1]} tokens of {kinds:,} kinds. Ours "
+        f"was trained on {seen:,} windows, {seen / len(pack):.1f} times the data, in {model.card['minutes']:.0f} minutes; "
+        f"the other's weights are its best by validation, those after {other.seen:,} windows. Measured on {windows:,} "
+        f"windows, {letters:,} letters."
     )
 
 

@@ -1,11 +1,12 @@
 """An autoregressive transformer of the same parts, size and cost as a model of texts: each token from those before it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, layer_norm
@@ -92,10 +93,11 @@ class Autoregressive(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """One, and what its tokens are."""
+    """One, what its tokens are, and after how many windows its weights are those that are kept."""
 
     model: Autoregressive
     text: Text
+    seen: int = 0
 
 
 def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
@@ -126,7 +128,8 @@ def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
         average.update(model.state_dict(), seen // batch)
         if seen // batch % (samples // batch // CHECKS or 1) == 0 or seen >= samples:
             now = 0.0 if checks is None else _checked(config, made, average, checks)
-            print(f"{seen:,} of {samples:,}, {float(loss.detach()) / log(2):.3f} bits a token, {now:.3f} a letter held out")
+            bits = float(loss.detach()) / log(2)
+            print(f"{seen:,} of {samples:,}, {bits:.3f} bits a token, {now:.3f} a letter held out", flush=True)
             if now < best or checks is None:
                 best = now
                 write_tensors(out, average.average, {"seen": str(seen)})
@@ -151,7 +154,8 @@ def read(run: Path, path: Path) -> Trained:
     """What `train` has written."""
     made = _made(run)
     made.model.load_state_dict(load_file(path))
-    return made
+    with safe_open(path, "pt") as file:
+        return replace(made, seen=int(file.metadata()["seen"]))
 
 
 def _made(run: Path) -> Trained:
