@@ -12,8 +12,7 @@ from pellucid.cli.app import _run
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.precision import has_bfloat16
 from pellucid.core.random import Key
-from pellucid.interop import onnx_runtime as module
-from pellucid.interop import products
+from pellucid.interop import onnx_graph, products
 from pellucid.interop.engine import ENGINES, _Trial, accelerate
 from pellucid.interop.load import load
 from pellucid.interop.onnx_runtime import OnnxRuntime
@@ -198,7 +197,7 @@ def test_what_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     with pytest.raises(UnsupportedError, match="has not, or otherwise: leave engine out"):
         accelerate(made(), "packed")
-    monkeypatch.setattr(module, "find_spec", lambda name: None if name == "onnxruntime" else object())
+    monkeypatch.setattr(onnx_graph, "find_spec", lambda name: None if name == "onnxruntime" else object())
     with pytest.raises(UnsupportedError, match=r"needs onnxruntime: pip install 'pellucid\[engine\]'"):
         accelerate(made(), "onnx")
     assert accelerate(made(), "auto") is None

@@ -15,6 +15,7 @@ from pellucid.cli.data import data
 from pellucid.cli.doctor import doctor
 from pellucid.cli.edit import edit
 from pellucid.cli.evaluate import evaluate
+from pellucid.cli.export import export
 from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, doctor):
+for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, export, doctor):
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data, name="data")
 
@@ -56,6 +57,7 @@ def pellucid(
       pellucid evaluate runs/photos
       pellucid compare PHOTOS/ --minutes 5 --out compared
       pellucid likelihood runs/photos HELD_OUT/
+      pellucid export runs/photos --loop --out photos-onnx
       pellucid data show PHOTOS/
       pellucid doctor
     """

@@ -73,7 +73,7 @@ class Caption(Reader):
         weights, numbers = (value[..., :1] / WEIGHTS).to(self.nothing), value[..., 1:]
         words = self._words(numbers)
         tokens = self._read(words, numbers)
-        if bool((weights != 1).any()):
+        if torch.compiler.is_exporting() or bool((weights != 1).any()):
             none = torch.full_like(numbers[:1], -1)
             nothing = self._read(self._words(none), none)
             tokens = nothing + weights * (tokens - nothing)

@@ -33,7 +33,7 @@ class Frames(Conditioner):
     def force(self, value: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """x_t and t with the known frames of `value` (B, C, T, *space), and which those are, (B, 1, T, 1, ...)."""
         there = value.isfinite().transpose(1, 2).flatten(2).all(2)
-        known = there.reshape(len(value), 1, -1, *[1] * (value.ndim - 3))
+        known = there.reshape(value.shape[0], 1, -1, *[1] * (value.ndim - 3))
         times = torch.where(known.to(t.device), 0.0, expand(t, x_t))
         return torch.where(known, value.to(x_t), x_t), times, known
 

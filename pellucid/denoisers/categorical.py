@@ -68,15 +68,16 @@ class Categorical(Conditional):
     def _forced(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> tuple[Tensor, Tensor]:
         """With what is given, which is clean."""
         t = torch.as_tensor(t, dtype=torch.float64)
-        t = t.expand(len(x_t)) if t.ndim == 0 else t
+        t = t.expand(x_t.shape[0]) if t.ndim == 0 else t
         if cond and "given" in cond and isinstance(known := self.conditioner("given"), KnownTokens):
             return known.force(cond["given"], x_t, t)
         return x_t, t
 
     def _features(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> Tensor:
         """(B, L, EMBEDDED)."""
-        said, seen = together(self.embedded(cond, len(x_t))), (self.embedding(x_t[:, 0]) + self.places.weight).movedim(-1, 1)
-        c_noise = torch.zeros(len(x_t)) if Discrete.of(self.process).absorbing else 2 * t - 1
+        said = together(self.embedded(cond, x_t.shape[0]))
+        seen = (self.embedding(x_t[:, 0]) + self.places.weight).movedim(-1, 1)
+        c_noise = torch.zeros(x_t.shape[0]) if Discrete.of(self.process).absorbing else 2 * t - 1
         features: Tensor = self.network(seen, c_noise.to(seen), said.vector, said.tokens)
         return features.movedim(1, -1)
 

@@ -23,7 +23,7 @@ class Conditional(Denoiser):
 
     def null(self, cond: Cond) -> Cond:
         parts = {name: self.conditioner(name) for name in cond}
-        return {name: cond[name] if part.fixed else part.null(len(cond[name])) for name, part in parts.items()}
+        return {name: cond[name] if part.fixed else part.null(cond[name].shape[0]) for name, part in parts.items()}
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """What each conditioner says."""

@@ -78,7 +78,8 @@ class Latent(Parametric):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> "Drawn":
         level = torch.as_tensor(t, dtype=torch.float64).cpu() * self.levels
-        if not bool(torch.isclose(level, level.round(), rtol=0, atol=1e-6).all()):
+        near = torch.isclose(level, level.round(), rtol=0, atol=1e-6)
+        if not torch.compiler.is_exporting() and not bool(near.all()):
             raise UnsupportedError(
                 f"{type(self).__name__} was made for noise levels t = k / {self.levels} alone: sample on the uniform grid "
                 f"in {self.levels} steps, or in a number that divides it"

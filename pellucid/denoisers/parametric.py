@@ -72,7 +72,7 @@ class Parametric(Conditional, Predicting):
         t = _times(t, x_t)
         c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
         c_noise = noise_level(self.preconditioning, self.process.schedule, t)
-        shown, embedded = [c_in.to(x_t) * x_t], self.embedded(cond, len(x_t))
+        shown, embedded = [c_in.to(x_t) * x_t], self.embedded(cond, x_t.shape[0])
         if seen is not None:
             shown.append(seen)
         if self.sketch is not None:
@@ -86,4 +86,4 @@ class Parametric(Conditional, Predicting):
 
 def _times(t: Tensor, x_t: Tensor) -> Tensor:
     t = torch.as_tensor(t, dtype=torch.float64)
-    return t.expand(len(x_t)) if t.ndim == 0 else t
+    return t.expand(x_t.shape[0]) if t.ndim == 0 else t

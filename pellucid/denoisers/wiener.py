@@ -138,7 +138,7 @@ class Wiener(Parametric):
 
     def answer(self, x_t: Tensor, t: Tensor, cond: Cond | None, seen: Tensor) -> Tensor:
         """F, of the shape of x_t, by what the network sees."""
-        vector, tokens = self.told(cond, len(x_t))
+        vector, tokens = self.told(cond, x_t.shape[0])
         level = noise_level(self.preconditioning, self.process.schedule, self._time(t, x_t)).to(x_t)
         output: Tensor = self.network(seen, level, vector, tokens)
         if self.main is None:
@@ -228,7 +228,7 @@ class Wiener(Parametric):
         t = torch.as_tensor(t, dtype=torch.float64)
         if t.ndim > 1:
             raise UnsupportedError("wiener takes one time for each sample")
-        return t.expand(len(x_t)) if t.ndim == 0 else t
+        return t.expand(x_t.shape[0]) if t.ndim == 0 else t
 
 
 def _solved(s: Tensor, covariance: Tensor, right: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from torch import Tensor
 
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Posterior
-from pellucid.guidance.interval import EVERYWHERE, Interval
+from pellucid.guidance.interval import EVERYWHERE, Interval, off
 from pellucid.guidance.leading import LED, centre, lead
 
 
@@ -30,7 +30,7 @@ class Autoguidance(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
         strong, weight = centre(self, self.denoiser(x_t, t, cond)), self._weight(t)
-        weak = None if bool((weight == 1).all()) else centre(self, self.weak(x_t, t, cond))
+        weak = None if off(weight) else centre(self, self.weak(x_t, t, cond))
         return lead(self, strong, weak, weight, x_t)
 
     def null(self, cond: Cond) -> Cond:

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Posterior
-from pellucid.guidance.interval import EVERYWHERE, Interval
+from pellucid.guidance.interval import EVERYWHERE, Interval, off
 from pellucid.guidance.leading import LED, centre, lead
 
 
@@ -31,12 +31,12 @@ class ClassifierFree(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Posterior:
         weight = self._weight(t)
-        if cond is None or bool((weight == 1).all()):
+        if cond is None or off(weight):
             return lead(self, centre(self, self.denoiser(x_t, t, cond)), None, weight, x_t)
-        null = {**self.null(cond), **{name: row.expand(len(x_t), *row.shape[1:]) for name, row in self.away.items()}}
+        null = {**self.null(cond), **{name: row.expand(x_t.shape[0], *row.shape[1:]) for name, row in self.away.items()}}
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
-        times = t if t.numel() == 1 or len(t) == 1 else torch.cat([t, t])
-        wanted, neutral = centre(self, self.denoiser(torch.cat([x_t, x_t]), times, both)).chunk(2)
+        times = t if t.ndim == 0 or t.shape[0] == 1 else torch.cat([t, t])
+        wanted, neutral = centre(self, self.denoiser(torch.cat([x_t, x_t]), times, both)).unflatten(0, (2, -1))
         return lead(self, wanted, neutral, weight, x_t)
 
     def null(self, cond: Cond) -> Cond:

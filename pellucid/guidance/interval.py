@@ -23,4 +23,11 @@ class Interval:
         return torch.where(inside, torch.tensor(guidance, dtype=torch.float64), 1.0)
 
 
+def off(weight: Tensor) -> bool:
+    """Whether guidance of this weight leaves everything as it is; of a weight that is not known yet, in a graph, it may
+    not.
+    """
+    return not torch.compiler.is_exporting() and bool((weight == 1).all())
+
+
 EVERYWHERE = Interval()

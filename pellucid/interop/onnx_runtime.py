@@ -4,16 +4,10 @@ A graph is exported for the shapes that the network is called with, the number o
 $XDG_CACHE_HOME/pellucid/engine (~/.cache), named by a hash of the network's weights and code and of torch's version.
 """
 
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from hashlib import sha256
-from importlib.util import find_spec
-from io import StringIO
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,13 +17,10 @@ from torch.utils._pytree import tree_flatten, tree_unflatten
 
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.files import atomic_folder
-from pellucid.core.reason import reason
 from pellucid.interop.instead import Instead
+from pellucid.interop.onnx_graph import graph_of, opened, require_onnx, write_graph
 
 FILE = "network.onnx"
-NEEDED = ("onnx", "onnxscript", "onnxruntime")
-LARGE = 2**30
-"""Bytes of weights from which they lie in a file beside the graph, which may not have more than twice as many."""
 
 
 class OnnxRuntime(Instead):
@@ -46,8 +37,7 @@ class OnnxRuntime(Instead):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__(network)
-        if missing := [name for name in NEEDED if find_spec(name) is None]:
-            raise UnsupportedError(f"ONNX Runtime needs {', '.join(missing)}: pip install 'pellucid[engine]'")
+        require_onnx()
         if any(value.dtype != torch.float32 for value in network.parameters()):
             raise UnsupportedError("ONNX Runtime is used in float32 alone: leave engine out, or half")
         self._sessions: dict[Any, Any] = {}
@@ -63,20 +53,13 @@ class OnnxRuntime(Instead):
         return (answer,) if kwargs.get("return_dict") is False else answer
 
     def _session(self, call: "_Call") -> Any:
-        import onnxruntime
-
         self._digest = self._digest or _digest(self.network)
         name = sha256(f"{self._digest} {call.key} {torch.__version__}".encode()).hexdigest()[:32]
         folder = _cache() / name
         if not (folder / FILE).is_file():
             with atomic_folder(folder) as temporary:
                 call.export(self.network, temporary / FILE)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads, options.log_severity_level = torch.get_num_threads(), 3
-        try:
-            return onnxruntime.InferenceSession(folder / FILE, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # any that a library of many has
-            raise UnsupportedError(f"ONNX Runtime cannot read '{folder / FILE}': {reason(error)}. Delete it") from None
+        return opened(folder / FILE)
 
 
 @dataclass(frozen=True)
@@ -108,19 +91,10 @@ class _Call:
         Raises:
             UnsupportedError: the network does something that ONNX has no word for.
         """
-        examples = tuple(tensor.repeat_interleave(2, 0) if len(tensor) == 1 else tensor for tensor in self.tensors)
-        rows: Any = tuple({0: torch.export.Dim.DYNAMIC} for _ in examples)  # a dimension of 1 would be taken for constant
-        with _silence():
-            try:
-                program = torch.onnx.export(
-                    _Flat(network, self), examples, dynamo=True, dynamic_shapes={"tensors": rows}, verbose=False,
-                    input_names=[f"in{place}" for place in range(len(examples))],
-                )  # fmt: skip
-            except Exception as error:  # of tracing, of translating
-                raise UnsupportedError(f"{type(network).__name__} cannot be exported for ONNX: {reason(error)}") from None
-            assert program is not None
-            weights = sum(p.nbytes for p in network.parameters())
-            program.save(path, external_data=weights > LARGE)
+        examples = {f"in{place}": tensor.repeat_interleave(2, 0) if len(tensor) == 1 else tensor
+                    for place, tensor in enumerate(self.tensors)}  # fmt: skip
+        rows = {name: {0: torch.export.Dim.DYNAMIC} for name in examples}  # a dimension of 1 would be taken for constant
+        write_graph(graph_of(_Flat(network, self), examples, rows, "out", type(network).__name__), path)
 
 
 class _Flat(nn.Module):
@@ -154,16 +128,3 @@ def _digest(network: nn.Module) -> str:
 def _cache() -> Path:
     home = os.environ.get("XDG_CACHE_HOME")
     return (Path(home) if home else Path.home() / ".cache") / "pellucid" / "engine"
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Exporting talks of what it does and of libraries that it does without."""
-    talker, before = logging.getLogger("torch.onnx"), logging.getLogger("torch.onnx").level
-    talker.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), redirect_stdout(StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        talker.setLevel(before)

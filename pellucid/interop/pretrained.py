@@ -53,16 +53,16 @@ class Pretrained(Predicting):
         self.register_buffer("size", torch.tensor([*size, 0, 0, *size]), persistent=False)
 
     def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Mean:
-        t = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
+        t = torch.as_tensor(t, dtype=torch.float64).expand(x_t.shape[0])
         c_skip, c_out = skip_and_out(self.prediction, self.table, expand(t, x_t))
         x0 = c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond)
         return Mean(x0 if self.clip is None else x0.clamp(-self.clip, self.clip))
 
     def null(self, cond: Cond) -> Cond:
-        return {name: self.conditioner(name).null(len(value)) for name, value in cond.items()}
+        return {name: self.conditioner(name).null(value.shape[0]) for name, value in cond.items()}
 
     def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
-        t = torch.as_tensor(t, dtype=torch.float64).expand(len(x_t))
+        t = torch.as_tensor(t, dtype=torch.float64).expand(x_t.shape[0])
         k = (t * self.table.steps - 1).clamp_min(0)
         k = (k.round() if self.whole else k).to(x_t.device, torch.float32)
         with self.products:
@@ -74,10 +74,10 @@ class Pretrained(Predicting):
         if "caption" not in self.conditioners:
             return {}
         conditioner = self.conditioner("caption")
-        vector, tokens, _ = conditioner((cond or {}).get("caption", conditioner.null(len(x_t))))
+        vector, tokens, _ = conditioner((cond or {}).get("caption", conditioner.null(x_t.shape[0])))
         assert tokens is not None
         told: dict[str, Any] = {"encoder_hidden_states": tokens.to(x_t.device, self.network.dtype)}
         if vector.shape[1]:
             vector = vector.to(told["encoder_hidden_states"])
-            told["added_cond_kwargs"] = {"text_embeds": vector, "time_ids": self.size.to(vector).expand(len(x_t), -1)}
+            told["added_cond_kwargs"] = {"text_embeds": vector, "time_ids": self.size.to(vector).expand(x_t.shape[0], -1)}
         return told

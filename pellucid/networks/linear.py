@@ -14,8 +14,9 @@ class Linear(nn.Linear):
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        few = x.ndim == 1 or not len(x)  # no batch to make a convolution's batch of
-        if few or x.device.type != "cpu" or x.dtype != torch.float32 or torch.compiler.is_exporting():
+        if torch.compiler.is_exporting() or x.device.type != "cpu" or x.dtype != torch.float32:
+            return super().forward(x)
+        if x.ndim == 1 or not len(x):  # no batch to make a convolution's batch of
             return super().forward(x)
         pixels = x.reshape(len(x), -1, 1, self.in_features).movedim(-1, 1)  # no copy: this is torch's channels_last
         y = conv2d(pixels, self.weight[:, :, None, None], self.bias)
