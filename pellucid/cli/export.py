@@ -91,7 +91,7 @@ def _lines(found: "Exported", out: Path) -> dict[str, str]:
     lines = {name: f"differs from torch by {difference:.1g} of the largest value" for name, difference in
              found.differences.items()}  # fmt: skip
     if found.open_axes:
-        lines["open"] = f"{', '.join(found.open_axes)}: any number at each call"
+        lines["open"] = f"{', '.join(found.open_axes)} may differ from call to call"
     lines["files"] = f"{out}{os.sep}, {len(found.files)} files"
     lines["more"] = f"{out / 'README.md'}: what goes in and out, and the code that runs it"
     return lines

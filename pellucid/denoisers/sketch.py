@@ -52,7 +52,7 @@ class Sketch(nn.Module):
 
     def forward(self, vector: Tensor) -> Tensor:
         if not len(self.keys):
-            return self.centre.expand(len(vector), *self.shape)
+            return self.centre.expand(vector.shape[0], *self.shape)
         temperature = TEMPERATURE if self.training else SHARP
         weights = softmax(normalize(vector, dim=1) @ self.keys.T / temperature, dim=1)
         return self.centre + (weights @ self.coefficients @ self.basis.flatten(1)).reshape(-1, *self.shape)

@@ -1,6 +1,6 @@
 """A model handed to other programs: ONNX files, or a folder that diffusers loads; checked, with a card."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from inspect import getsourcefile
 from pathlib import Path
@@ -67,10 +67,10 @@ def export(
         else:
             config = _settings(model, sampling) if loop else None
             written = export_onnx(model, folder, config, seed)
-            _beside(model, folder)
+            beside = _beside(model, folder)
             differences = {one.name: one.difference for one in written}
             axes = {word for shape, _ in written[0].inputs.values() for word in shape.split(" x ") if not word.isdigit()}
-            text = card(model, origin, "ONNX", _graph_sections(model, written, config))
+            text = card(model, origin, "ONNX", _graph_sections(model, written, beside, config))
         (folder / README).write_text(text, encoding="utf-8")
         files = tuple(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()))
     return Exported(files=files, differences=differences, open_axes=tuple(sorted(axes)))
@@ -87,26 +87,31 @@ def _settings(model: Model, asked: Section) -> Section:
     return config
 
 
-def _beside(model: Model, folder: Path) -> None:
-    """What code needs besides graphs: facts, and how captions become numbers."""
+def _beside(model: Model, folder: Path) -> dict[str, str]:
+    """Write what code needs besides graphs: facts, and how captions become numbers. Names of files, and what they are."""
     (folder / FACTS).write_text(facts(model), encoding="utf-8")
-    readers = {name: one for name, one in model.conditioners.items() if isinstance(one, Reader)}
-    for name, reader in readers.items():
-        if isinstance(reader, Caption):
-            copyfile(getsourcefile(words) or "", folder / WORDS)
-        else:
-            entries = {name: reader.parse(list(PROMPTS), len(PROMPTS)).numpy()}
-            np.savez(folder / CONDITIONS, **entries)  # type: ignore[arg-type]
+    found = {FACTS: "all that is known of the model but its weights"}
+    reader = model.conditioners.get("caption")
+    if isinstance(reader, Caption):
+        copyfile(getsourcefile(words) or "", folder / WORDS)
+        found[WORDS] = "captions as numbers, a file of pellucid (Apache-2.0)"
+    elif isinstance(reader, Reader):
+        np.savez(folder / CONDITIONS, caption=reader.parse(list(PROMPTS), len(PROMPTS)).numpy())
+        found[CONDITIONS] = "two captions as numbers: " + ", ".join(f'"{prompt}"' for prompt in PROMPTS)
+    return found
 
 
-def _graph_sections(model: Model, written: Sequence[Written], config: Section | None) -> dict[str, str]:
+def _graph_sections(
+    model: Model, written: Sequence[Written], beside: Mapping[str, str], config: Section | None
+) -> dict[str, str]:
     """Of the card: the files, what goes in and out of them, and code that runs them."""
     meanings, by_name = _meanings(model), {one.name: one for one in written}
     example = example_of(model, 2, model.codec.latent_shape(model.facts.shape), 0)
     drawn = [(name, tuple(value.shape[1:])) for name, value in example.drawn.items()]
     rows = [[f"`{one.name}`", SAID[one.name], f"{one.difference:.1g} of the largest value ({one.compared})"]
             for one in written]  # fmt: skip
-    sections = {"Files": table(["file", "what it does", "differs from torch by"], rows)}
+    rows += [[f"`{name}`", what, ""] for name, what in beside.items()]
+    sections = {"Files": table(["file", "what it is", "differs from torch by"], rows)}
     for one in written:
         ends = [*end_rows(one.inputs, meanings, "in"), *end_rows(one.output, meanings, "out")]
         sections[one.name] = table(["", "name", "shape", "type", "what"], ends)
@@ -115,24 +120,31 @@ def _graph_sections(model: Model, written: Sequence[Written], config: Section | 
         f"```python\n{step_code(model, drawn, list(by_name[STEP].inputs))}\n```"
     )
     if config is not None:
-        numbers = []
-        for name, (shape, _) in by_name[LOOP].inputs.items():
-            if name in ("noise", "fresh") or name in example.drawn:
-                sizes = shape.split(" x ")[1:]
-                own = model.codec.latent_shape(model.facts.shape)[1:]
-                numbers.append((name, tuple(_size(size, own, place - len(sizes)) for place, size in enumerate(sizes))))
-        how = {name: config[name] for name in ("sampler", "steps", "guidance", "against", "grid") if config.get(name)}
-        sections["Or in one call"] = f"Sampling is as in {how}.\n\n```python\n{loop_code(model, numbers)}\n```"
+        own = model.codec.latent_shape(model.facts.shape)
+        numbers = [(name, _sizes(shape, own)) for name, (shape, _) in by_name[LOOP].inputs.items()
+                   if name in ("noise", "fresh", *example.drawn)]  # fmt: skip
+        sections["Or in one call"] = f"{_in_words(config)}\n\n```python\n{loop_code(model, numbers)}\n```"
     return sections
 
 
-def _size(word: str, own: Sequence[int], place: int) -> int:
-    """A length as the graph names it; of an open axis, counted from the end, the model's own."""
-    return int(word) if word.isdigit() else own[place]
+def _sizes(shape: str, own: Sequence[int]) -> tuple[int, ...]:
+    """Of one sample's numbers, as the graph tells them; of axes that are open, which are the last, the model's own."""
+    sizes = shape.split(" x ")[1:]
+    return tuple(int(size) if size.isdigit() else own[place - len(sizes)] for place, size in enumerate(sizes))
 
 
+def _in_words(config: Section) -> str:
+    """How the loop samples."""
+    named = {key: value["name"] if isinstance(value, Mapping) else value for key, value in config.items()}
+    away = f" away from {AWAY[named['against']]}" if float(named["guidance"]) != 1 else ""
+    grid = f" on the grid {named['grid']}" if named.get("grid") else ""
+    return f"Sampler {named['sampler']}, {named['steps']} steps{grid}, guidance {named['guidance']:g}{away}."
+
+
+AWAY = {"null": "what is expected anyway", "weak": "the model as it was early in training"}
 SAID = {
-    STEP: "one call of the denoiser", DECODER: "what is diffused to samples", LOOP: "all of sampling, noise in, samples out",
+    STEP: "one call of the denoiser", DECODER: "from what is diffused to samples",
+    LOOP: "all of sampling: noise in, samples out",
 }  # fmt: skip
 
 

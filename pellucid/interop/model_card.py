@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from pellucid.conditioners.reader import Reader
+from pellucid.interop.onnx_loop import graphic
+from pellucid.interop.onnx_step import takes
 from pellucid.model.model import Model
 
 LIBRARIES = ("pellucid", "torch", "onnx", "onnxruntime", "diffusers", "transformers", "numpy")
@@ -16,7 +18,10 @@ KINDS = {
     "text": "texts", "joint": "things of several parts at once",
 }  # fmt: skip
 """What a model makes, by the name of its kind of data."""
-RANGES = {**dict.fromkeys(("image", "video", "sound"), "values in [-1, 1]"), "text": "numbers of tokens"}
+RANGES = {
+    **dict.fromkeys(("image", "video"), "values in [-1, 1], as files have them 127.5 (x + 1)"), "sound": "values in [-1, 1]",
+    "text": "numbers of tokens",
+}  # fmt: skip
 """Of samples, where it is always the same."""
 PARTS = ("network", "denoiser", "process", "schedule", "codec")
 MOST_LABELS = 200
@@ -74,6 +79,8 @@ def _conditions(model: Model) -> dict[str, str]:
             f"At most {reader.length} {reader.unit} are read. With pellucid installed, any prompt becomes an entry by "
             f"`pellucid.load(MODEL).conditioners[\"caption\"].parse(\"a red heart\", 1).numpy()`; no words ask for nothing."
         )
+    if "given" in model.conditioners and not takes(model.denoiser, "given"):
+        found["Given parts"] = "Not in these files: the denoiser solves equations with them, which is no graph."
     return found
 
 
@@ -91,7 +98,8 @@ def _training(model: Model) -> str:
     rows += [[f"{part}, {name}", str(value)] for part in ("codec", "reading") for name, value in
              (known.get(part) or {}).items()]  # fmt: skip
     parts = ", ".join(f"{part} {getattr(model.config, part)['name']}" for part in PARTS)
-    return f"{table(['', ''], rows)}\n\nMade of: {parts}."
+    size = sum(value.numel() for module in model.parts().values() for value in module.parameters())
+    return f"{table(['', ''], rows)}\n\nMade of: {parts}; {size / 1e6:.2f}M parameters."
 
 
 def _quality(model: Model, origin: Origin) -> str:
@@ -128,6 +136,9 @@ def end_rows(ends: Mapping[str, tuple[str, str]], meanings: Mapping[str, str], w
 
 def ranges(model: Model) -> str:
     """What values of samples mean."""
+    if type(graphic(model.codec)) is not type(model.codec):
+        kind = model.config.codec["name"]
+        return f"what the codec '{kind}' makes of data; with pellucid: model.codec.decode(torch.from_numpy(samples))"
     name = str(model.config.modality.get("name"))
     more: Any = {"series": "each column less its centre, over its spread (model.json, facts.modality)"}.get(name)
     return RANGES.get(name) or more or "values of about unit size (model.json, facts.modality)"

@@ -28,6 +28,10 @@ from pellucid.networks.unet import UNet
 STEP, DECODER, LOOP = "model.onnx", "decoder.onnx", "loop.onnx"
 ROWS, CHECKED = 2, 3
 """Samples that a graph is traced with, and that it is compared with torch by."""
+MOST = 31
+"""Samples while it is traced: networks of diffusers lay out 64 or more otherwise, guidance has two of each. A graph takes
+any number.
+"""
 TOLERANCES = {STEP: 1e-4, DECODER: 1e-4, LOOP: 1e-3}
 """Of the greatest difference to torch, relative to the greatest value; rounding adds up over the steps of a loop."""
 SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
@@ -115,7 +119,7 @@ class _Export:
 
     def _axes(self) -> Axes:
         """Of a state."""
-        batch = Dim("batch")
+        batch = Dim("batch", max=MOST)
         if self.strides is None:
             return {0: batch}
         names = SPACE[len(self.strides)]

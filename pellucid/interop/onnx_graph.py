@@ -71,7 +71,7 @@ def write_graph(proto: Any, path: Path) -> None:
     """
     import onnx
 
-    beside = proto.ByteSize() > LARGE
+    beside = _weights(proto.graph) > LARGE
     try:
         onnx.save_model(proto, path, save_as_external_data=beside, location=f"{path.name}.data" if beside else None)
         onnx.checker.check_model(str(path), full_check=True)
@@ -106,6 +106,12 @@ def run(session: Any, inputs: Mapping[str, Tensor]) -> Tensor:
         return torch.from_numpy(session.run(None, feed)[0])
     except Exception as error:  # any that a library of many has
         raise UnsupportedError(f"ONNX Runtime fails: {reason(error)}") from None
+
+
+def _weights(graph: Any) -> int:
+    """Bytes of a graph's tensors, those of graphs inside it too."""
+    inner = (attribute.g for node in graph.node for attribute in node.attribute if attribute.HasField("g"))
+    return sum(len(one.raw_data) for one in graph.initializer) + sum(map(_weights, inner))
 
 
 def _name_axes(proto: Any, axes: Mapping[str, Axes]) -> None:

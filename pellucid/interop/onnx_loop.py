@@ -17,7 +17,7 @@ from pellucid.core.random import Keyed
 from pellucid.denoisers.denoiser import Denoiser
 from pellucid.interop.autoencoder import Autoencoder
 from pellucid.interop.onnx_graph import Axes, graph_of
-from pellucid.interop.onnx_step import Example, Handed, said
+from pellucid.interop.onnx_step import Example, Handed, said, same_rows
 from pellucid.interop.onnx_words import Words
 from pellucid.interop.plan import Plan
 from pellucid.model.assemble import assemble_sampler, guided
@@ -106,35 +106,41 @@ class Loop:
 
     def graph(self, axes: Mapping[str, Axes]) -> Any:
         """An `onnx.ModelProto`. `axes` are those of `Example.inputs`."""
-        example, batch = self.example, axes["x_t"][0]
-        rows, *shape = example.x_t.shape
-        space = {axis: size for axis, size in axes["x_t"].items() if axis > 1}
-        beside = {axis + 1: size for axis, size in space.items()}
-        told = {name: axes[name] for name in example.cond}
-        noise, fresh = torch.zeros(rows, *shape), torch.zeros(rows, len(self.plan.noises), *shape)
-        first = {"noise": noise, **({"fresh": fresh} if self.plan.noises else {})}
-        started = {"noise": {0: batch, **space}, "fresh": {0: batch, **beside}}
-        start = graph_of(_Start(self.model, len(self.plan.times)), first, started, "held", "The start of sampling")
-        scanned = self._scanned()
-        held = torch.zeros(rows, scanned["row"].shape[1], *shape)
-        now = {f"{name}{NOW}": value for name, value in example.drawn.items()}
-        each = {name: torch.from_numpy(value[0]) if value.ndim > 1 else torch.tensor(value[0])
-                for name, value in scanned.items()}  # fmt: skip
-        taken = {"state": held, **each, **now, **example.cond}
-        open_ = {"state": {0: batch, **beside}, **{name: {0: batch} for name in now}, **told}
-        body = graph_of(_Body(self.denoiser, list(example.drawn), list(example.cond)), taken, open_, "next",
-                        type(self.model.denoiser).__name__)  # fmt: skip
-        known = {name: value for name, value in example.cond.items() if name == "given"}
-        finish = graph_of(_Finish(self.model, self.plan.last), {"end": held, **known}, {"end": {0: batch, **beside}, **told},
-                          "samples", type(self.model.codec).__name__)  # fmt: skip
-        return join(start, body, finish, scanned, list(example.drawn))
-
-    def _scanned(self) -> dict[str, NDArray[Any]]:
-        """What each evaluation takes of the plan: its row, the place of its answer, its time."""
         plan, (n, width) = self.plan, self.plan.rows.shape
-        return {
+        state = axes["x_t"]
+        beside = {0: state[0], **{axis + 1: size for axis, size in state.items() if axis}}
+        scanned = {
             "row": plan.rows.float().numpy(), "place": np.eye(width, dtype=np.float32)[width - n :], "t": plan.times.numpy()
         }
+        return join(self._start(state, beside), self._body(axes, beside), self._finish(axes, beside), scanned,
+                    list(self.example.drawn))  # fmt: skip
+
+    @property
+    def _held(self) -> Tensor:
+        """Room for all that is known: noises and answers, (B, m + n, *shape)."""
+        rows, *shape = self.example.x_t.shape
+        return torch.zeros(rows, len(self.plan.last), *shape)
+
+    def _start(self, state: Axes, beside: Axes) -> Any:
+        count = len(self.plan.noises)
+        noises = {"noise": self._held[:, 0], **({"fresh": self._held[:, 1 : 1 + count]} if count else {})}
+        module = _Start(self.model, len(self.plan.times))
+        return graph_of(module, noises, {"noise": state, "fresh": beside}, "held", "The start of sampling")
+
+    def _body(self, axes: Mapping[str, Axes], beside: Axes) -> Any:
+        plan, example = self.plan, self.example
+        now = {f"{name}{NOW}": value for name, value in example.drawn.items()}
+        each = {"row": plan.rows[0].float(), "place": plan.last.float(), "t": plan.times[0]}
+        known = {"state": beside, **{name: {0: beside[0]} for name in now}, **{name: axes[name] for name in example.cond}}
+        module = _Body(self.denoiser, list(example.drawn), list(example.cond))
+        called = type(self.model.denoiser).__name__
+        return graph_of(module, {"state": self._held, **each, **now, **example.cond}, known, "next", called)
+
+    def _finish(self, axes: Mapping[str, Axes], beside: Axes) -> Any:
+        given = {name: value for name, value in self.example.cond.items() if name == "given"}
+        known = {"end": beside, **{name: axes[name] for name in given}}
+        called = type(self.model.codec).__name__
+        return graph_of(_Finish(self.model, self.plan.last), {"end": self._held, **given}, known, "samples", called)
 
 
 class _Start(nn.Module):
@@ -161,6 +167,7 @@ class _Body(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         held, row, place, t, *rest = tensors
+        same_rows(held, *rest)
         drawn = dict(zip(self.drawn, rest, strict=False))
         cond = dict(zip(self.conditions, rest[len(drawn) :], strict=True))
         x = mixed(row, held)

@@ -31,10 +31,17 @@ class Step(nn.Module):
 
     def forward(self, *tensors: Tensor) -> Tensor:
         x_t, t, *rest = tensors
+        same_rows(x_t, t, *rest)
         drawn, cond = rest[: len(self.drawn)], rest[len(self.drawn) :]
         with Words():
             return said(self.denoiser, x_t, t, Handed(dict(zip(self.drawn, drawn, strict=True))),
                         dict(zip(self.conditions, cond, strict=True)))  # fmt: skip
+
+
+def same_rows(first: Tensor, *others: Tensor) -> None:
+    """Tell whoever traces it that all have as many rows, before shapes are compared that follow from them."""
+    for one in others:
+        torch._check(one.shape[0] == first.shape[0])
 
 
 def said(denoiser: Denoiser, x_t: Tensor, t: Tensor, draws: Draws, cond: Cond) -> Tensor:

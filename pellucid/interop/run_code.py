@@ -15,6 +15,8 @@ from pellucid.conditioners.words import PIECES
 from pellucid.interop.onnx_loop import graphic, prior_scales
 from pellucid.interop.onnx_step import takes
 from pellucid.interop.plan import Plan
+from pellucid.modalities.text import Text
+from pellucid.modalities.vocabulary import FIRST
 from pellucid.model.assemble import assemble_sampler
 from pellucid.model.model import Model
 from pellucid.processes.discrete import Discrete
@@ -59,7 +61,10 @@ def step_code(model: Model, drawn: Sequence[tuple[str, tuple[int, ...]]], inputs
                   "denoiser: the mean of clean data for this noise"]  # fmt: skip
     if not isinstance(graphic(model.codec), Identity):
         lines += ['x = onnxruntime.InferenceSession("decoder.onnx").run(None, {"z": x})[0]']
-    return _code(asking, [*lines, 'np.save("samples.npy", x)'])
+    lines.append('np.save("samples.npy", x)')
+    if isinstance(model.modality, Text):
+        lines += _shown(model.modality)
+    return _code(asking, lines)
 
 
 def loop_code(model: Model, drawn: Sequence[tuple[str, tuple[int, ...]]]) -> str:
@@ -117,9 +122,14 @@ def _values(model: Model, call: str) -> list[str]:
     rows = [f"    ({', '.join(f'{number:.9g}' for number in row[: 4 if noisy else 3])})," for row in table]
     return [
         f"steps = [  # {names}: at time t, x becomes a x + b x0{' + c noise' if noisy else ''}", *rows, "]",
-        f"x = {f'{centre:.9g} + ' if centre else ''}{scale:.9g} * rng.standard_normal({_shape(model)}, dtype=np.float32)",
+        f"x = {_times(centre, scale)}rng.standard_normal({_shape(model)}, dtype=np.float32)",
         f"for {names} in steps:", f"    x0 = {call}", f"    x = a * x + b * x0{noise}",
     ]  # fmt: skip
+
+
+def _times(centre: float, scale: float) -> str:
+    """What stands before the noise that sampling starts from."""
+    return (f"{centre:.9g} + " if centre else "") + ("" if scale == 1 else f"{scale:.9g} * ")
 
 
 def step_table(model: Model) -> list[tuple[float, float, float, float]]:
@@ -160,6 +170,24 @@ def _tokens(model: Model, process: Discrete, call: str) -> list[str]:
         f"    q = came * (then * likely + (1 - then) / {count} * likely.sum(-1, keepdims=True))",
         "    x = (np.log(q) + rng.gumbel(size=q.shape)).argmax(-1)",
     ]  # fmt: skip
+
+
+def _shown(text: Text) -> list[str]:
+    """Texts from the numbers of their tokens, of which 0 ends a text."""
+    decoded = {
+        "characters": '"".join(tokens[number - 1] for number in row)',
+        "bytes": f'bytes(number - {FIRST} for number in row if number >= {FIRST}).decode(errors="replace")',
+        "pairs": f"tokens.decode([number - {FIRST} for number in row])",
+    }
+    read = 'json.loads(Path("model.json").read_text(encoding="utf-8"))["facts"]["modality"]["vocabulary"]'
+    known = {
+        "characters": ["import json", "from pathlib import Path", "", f'tokens = ["?", *{read}]'],
+        "bytes": [""],
+        "pairs": ["import json", "from pathlib import Path", "from tokenizers import Tokenizer", "",
+                  f"tokens = Tokenizer.from_str({read}[0])"],
+    }  # fmt: skip
+    return ["", *known[text.tokens], "for row in x[:, 0].tolist():", "    row = row[: [*row, 0].index(0)]",
+            f"    print({decoded[text.tokens]})"]  # fmt: skip
 
 
 def _shape(model: Model) -> str:
