@@ -36,8 +36,8 @@ class ClassifierFree(Denoiser):
         null = {**self.null(cond), **{name: row.expand(x_t.shape[0], *row.shape[1:]) for name, row in self.away.items()}}
         both = {name: torch.cat([value, null[name].to(value)]) for name, value in cond.items()}
         times = t if t.ndim == 0 or t.shape[0] == 1 else torch.cat([t, t])
-        wanted, neutral = centre(self, self.denoiser(torch.cat([x_t, x_t]), times, both)).unflatten(0, (2, -1))
-        return lead(self, wanted, neutral, weight, x_t)
+        answers, count = centre(self, self.denoiser(torch.cat([x_t, x_t]), times, both)), x_t.shape[0]
+        return lead(self, answers[:count], answers[count:], weight, x_t)
 
     def null(self, cond: Cond) -> Cond:
         return self.denoiser.null(cond)

@@ -119,9 +119,9 @@ def _name_axes(proto: Any, axes: Mapping[str, Axes]) -> None:
     names = dict[str, str]()
     for one in proto.graph.input:
         for axis, size in axes.get(one.name, {}).items():
-            symbol = SYMBOL.search(one.type.tensor_type.shape.dim[axis].dim_param)
-            if symbol:
-                names[symbol[0]] = getattr(size, "root", size).__name__
+            if symbol := SYMBOL.search(one.type.tensor_type.shape.dim[axis].dim_param):
+                root: Any = getattr(size, "root", size)  # of 8 * Dim("height")
+                names[symbol[0]] = root.__name__
     for one in (*proto.graph.input, *proto.graph.output):
         for size in one.type.tensor_type.shape.dim:
             if size.dim_param:

@@ -14,6 +14,7 @@ from pellucid.conditioners.label import Label
 from pellucid.core.random import Draws, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.latent import Latent
+from pellucid.denoisers.posterior import Posterior
 from pellucid.denoisers.wiener import Wiener
 from pellucid.interop.onnx_words import Words
 from pellucid.model.model import Model
@@ -41,15 +42,14 @@ class Step(nn.Module):
 def same_rows(first: Tensor, *others: Tensor) -> None:
     """Tell whoever traces it that all have as many rows, before shapes are compared that follow from them."""
     for one in others:
-        torch._check(one.shape[0] == first.shape[0])
+        torch._check(one.shape[0] == first.shape[0])  # type: ignore[no-untyped-call]
 
 
 def said(denoiser: Denoiser, x_t: Tensor, t: Tensor, draws: Draws, cond: Cond) -> Tensor:
     """What a denoiser says of x0: its log-probabilities of tokens, else its mean, else a draw."""
-    posterior = denoiser(x_t, t, cond or None)
+    posterior: Posterior = denoiser(x_t, t, cond or None)
     if "logits" in denoiser.offers:
-        logits: Tensor = posterior.logits
-        return logits
+        return posterior.logits
     return posterior.mean if "mean" in denoiser.offers else posterior.sample(draws, 0)
 
 
