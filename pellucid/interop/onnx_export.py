@@ -1,6 +1,7 @@
 """A model as ONNX files, each compared with torch before it is handed over."""
 
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -105,16 +106,19 @@ class _Export:
             loop.plan  # noqa: B018  refuses before anything is traced
         step = Step(model.denoiser, list(example.drawn), list(example.cond))
         told = self._told(example, axes)
-        proto = graph_of(step, example.inputs, told, "log_p" if model.facts.categories else "x0", _kind(model.denoiser))
+        answer = "log_p" if model.facts.categories else "x0"
+        proto = graph_of(step, example.inputs, told, [answer], _kind(model.denoiser))
         with torch.no_grad():
             expected = said(model.denoiser, trial.x_t, trial.t, Handed(trial.drawn), trial.cond)
-        written = [self._written(STEP, proto, trial.inputs, expected)]
-        if not isinstance(graphic(model.codec), Identity):
-            written.append(self._decoder(example, trial, axes))
+        written, decoder = [self._written(STEP, proto, trial.inputs, expected)], None
+        if not isinstance(codec := graphic(model.codec), Identity):
+            decoder = graph_of(_Decoder(codec), {"z": example.x_t}, {"z": axes}, ["samples"], _kind(codec))
+            with torch.no_grad():
+                own = deepcopy(decoder)  # writing changes it
+                written.append(self._written(DECODER, own, {"z": trial.x_t}, codec.decode(trial.x_t)))
         if loop is not None:
-            other = replace(loop, example=trial)
-            draws = Keyed(self.seed, range(CHECKED))
-            written.append(self._written(LOOP, loop.graph(told), other.inputs(draws), other.samples(draws)))
+            other, draws = replace(loop, example=trial), Keyed(self.seed, range(CHECKED))
+            written.append(self._written(LOOP, loop.graph(told, decoder), other.inputs(draws), other.samples(draws)))
         return written
 
     def _axes(self) -> Axes:
@@ -139,12 +143,6 @@ class _Export:
             more = enumerate(zip(shape[1:], self.strides, strict=True), 1)
             shape = (shape[0], *(n + place * stride for place, (n, stride) in more))
         return example_of(self.model, rows, shape, self.seed + rows)
-
-    def _decoder(self, example: Example, trial: Example, axes: Axes) -> Written:
-        codec = graphic(self.model.codec)
-        proto = graph_of(_Decoder(codec), {"z": example.x_t}, {"z": axes}, "samples", _kind(codec))
-        with torch.no_grad():
-            return self._written(DECODER, proto, {"z": trial.x_t}, codec.decode(trial.x_t))
 
     def _written(self, name: str, proto: Any, inputs: Mapping[str, Tensor], expected: Tensor) -> Written:
         """Write a graph and compare it.

@@ -3,7 +3,7 @@
 import logging
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from importlib.util import find_spec
 from io import StringIO
@@ -35,13 +35,15 @@ def require_onnx() -> None:
         raise UnsupportedError(f"ONNX Runtime needs {', '.join(missing)}: pip install 'pellucid[engine]'")
 
 
-def graph_of(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Axes], output: str, called: str) -> Any:
+def graph_of(
+    module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str, Axes], outputs: Sequence[str], called: str
+) -> Any:
     """The graph, an `onnx.ModelProto`, of a module whose `forward(*tensors)` takes tensors in the order of `inputs`.
 
     Arguments:
         inputs: examples, of two rows or more.
         axes: what of their shapes is left open.
-        output: the name of the answer.
+        outputs: the names of what it answers.
         called: the module, in messages.
 
     Raises:
@@ -52,7 +54,7 @@ def graph_of(module: nn.Module, inputs: Mapping[str, Tensor], axes: Mapping[str,
         try:
             traced = torch.export.export(module, tuple(inputs.values()), dynamic_shapes={"tensors": shapes}, strict=False)
             program = torch.onnx.export(
-                traced, dynamo=True, verbose=False, input_names=list(inputs), output_names=[output]
+                traced, dynamo=True, verbose=False, input_names=list(inputs), output_names=list(outputs)
             )
         except Exception as error:  # of tracing, of translating
             why = reason(error.__cause__ if isinstance(error.__cause__, Exception) else error)

@@ -7,7 +7,6 @@ from typing import Any, Self
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pellucid.codecs.codec import Codec
@@ -26,6 +25,8 @@ from pellucid.model.model import Model
 from pellucid.processes.continuous import Continuous
 from pellucid.samplers.sampler import Sampler
 
+FLOAT = 1
+"""The number of float32 in ONNX."""
 NOW = "_now"
 """How names of what one evaluation takes of the numbers that are drawn end."""
 
@@ -104,92 +105,46 @@ class Loop:
         x = self.sampler.sample(self.denoiser, x, self.times, draws=draws, cond=cond or None)
         return kept(graphic(model.codec).decode(x), cond.get("given"))
 
-    def graph(self, axes: Mapping[str, Axes]) -> Any:
-        """An `onnx.ModelProto`. `axes` are those of `Example.inputs`."""
-        plan, (n, width) = self.plan, self.plan.rows.shape
-        state = axes["x_t"]
-        beside = {0: state[0], **{axis + 1: size for axis, size in state.items() if axis}}
-        scanned = {
-            "row": plan.rows.float().numpy(), "place": np.eye(width, dtype=np.float32)[width - n :], "t": plan.times.numpy()
-        }
-        return join(self._start(state, beside), self._body(axes, beside), self._finish(axes, beside), scanned,
-                    list(self.example.drawn))  # fmt: skip
+    def graph(self, axes: Mapping[str, Axes], decoder: Any = None) -> Any:
+        """An `onnx.ModelProto`.
 
-    @property
-    def _held(self) -> Tensor:
-        """Room for all that is known: noises and answers, (B, m + n, *shape)."""
-        rows, *shape = self.example.x_t.shape
-        return torch.zeros(rows, len(self.plan.last), *shape)
-
-    def _start(self, state: Axes, beside: Axes) -> Any:
-        count = len(self.plan.noises)
-        noises = {"noise": self._held[:, 0], **({"fresh": self._held[:, 1 : 1 + count]} if count else {})}
-        module = _Start(self.model, len(self.plan.times))
-        return graph_of(module, noises, {"noise": state, "fresh": beside}, "held", "The start of sampling")
-
-    def _body(self, axes: Mapping[str, Axes], beside: Axes) -> Any:
+        Arguments:
+            axes: those of `Example.inputs`.
+            decoder: the graph that decodes, where a network does.
+        """
         plan, example = self.plan, self.example
+        rows, *shape = example.x_t.shape
         now = {f"{name}{NOW}": value for name, value in example.drawn.items()}
-        each = {"row": plan.rows[0].float(), "place": plan.last.float(), "t": plan.times[0]}
-        known = {"state": beside, **{name: {0: beside[0]} for name in now}, **{name: axes[name] for name in example.cond}}
+        taken = {
+            "held_before": torch.zeros(rows, len(plan.last), *shape), "x_before": example.x_t,
+            "row": plan.last.float(), "place": plan.last.float(), "t": plan.times[0], **now, **example.cond,
+        }  # fmt: skip
+        state = axes["x_t"]
+        known = {
+            "held_before": {0: state[0], **{axis + 1: size for axis, size in state.items() if axis}}, "x_before": state,
+            **{name: {0: state[0]} for name in now}, **{name: axes[name] for name in example.cond},
+        }  # fmt: skip
         module = _Body(self.denoiser, list(example.drawn), list(example.cond))
-        called = type(self.model.denoiser).__name__
-        return graph_of(module, {"state": self._held, **each, **now, **example.cond}, known, "next", called)
-
-    def _finish(self, axes: Mapping[str, Axes], beside: Axes) -> Any:
-        given = {name: value for name, value in self.example.cond.items() if name == "given"}
-        known = {"end": beside, **{name: axes[name] for name in given}}
-        called = type(self.model.codec).__name__
-        return graph_of(_Finish(self.model, self.plan.last), {"end": self._held, **given}, known, "samples", called)
-
-
-class _Start(nn.Module):
-    """noise (B, *shape), and fresh (B, m - 1, *shape) if any -> all that is known at the beginning, (B, m + n, *shape)."""
-
-    def __init__(self, model: Model, evaluations: int) -> None:
-        super().__init__()
-        self.centre, self.scale = prior_scales(model)
-        self.evaluations = evaluations
-
-    def forward(self, *tensors: Tensor) -> Tensor:
-        noise, *fresh = tensors
-        first = (self.centre + self.scale * noise).unsqueeze(1)
-        rest = torch.zeros_like(first).expand(-1, self.evaluations, *first.shape[2:])
-        return torch.cat([first, *fresh, rest], dim=1)
+        body = graph_of(module, taken, known, ["held_after", "x_after"], type(self.model.denoiser).__name__)
+        return _Frame(plan, body, decoder, list(example.drawn)).graph(*prior_scales(self.model))
 
 
 class _Body(nn.Module):
-    """One evaluation: the state that a row makes of all that is known, and the answer put in its place."""
+    """One evaluation: the answer goes to its place among all that is known, of which a row makes the next state."""
 
     def __init__(self, denoiser: Denoiser, drawn: Sequence[str], conditions: Sequence[str]) -> None:
         super().__init__()
         self.denoiser, self.drawn, self.conditions = denoiser, drawn, conditions
 
-    def forward(self, *tensors: Tensor) -> Tensor:
-        held, row, place, t, *rest = tensors
-        same_rows(held, *rest)
+    def forward(self, *tensors: Tensor) -> tuple[Tensor, Tensor]:
+        held, x, row, place, t, *rest = tensors
+        same_rows(x, held, *rest)
         drawn = dict(zip(self.drawn, rest, strict=False))
         cond = dict(zip(self.conditions, rest[len(drawn) :], strict=True))
-        x = mixed(row, held)
         with Words():
             x0 = said(self.denoiser, x, t.expand(x.shape[0]), Handed(drawn), cond)
-        return held + place.reshape(-1, *[1] * (held.ndim - 2)) * x0.unsqueeze(1)
-
-
-class _Finish(nn.Module):
-    """Samples from all that is known in the end, decoded; what was given stays as it was."""
-
-    def __init__(self, model: Model, last: Tensor) -> None:
-        super().__init__()
-        self.codec = graphic(model.codec)
-        self.register_buffer("last", last.float())
-
-    def forward(self, *tensors: Tensor) -> Tensor:
-        held, *given = tensors
-        assert isinstance(self.last, Tensor)
-        with Words():
-            made = self.codec.decode(mixed(self.last, held))
-        return kept(made, given[0] if given else None)
+        held = held + place.reshape(-1, *[1] * x.ndim)[:, 0] * x0.unsqueeze(1)
+        return held, (row @ held.flatten(2)).reshape(x.shape)
 
 
 def prior_scales(model: Model) -> tuple[float, float]:
@@ -199,35 +154,95 @@ def prior_scales(model: Model) -> tuple[float, float]:
     return centre, other - centre
 
 
-def mixed(row: Tensor, held: Tensor) -> Tensor:
-    """The sum of what is known (B, W, *shape), each times its share in a row (W,)."""
-    return (row @ held.flatten(2)).reshape(held.shape[0], *held.shape[2:])
+@dataclass(frozen=True)
+class _Frame:
+    """What stands around the body: all that is known in the beginning, the loop, decoding.
+
+    Attributes:
+        body: run once for each evaluation of the plan.
+        decoder: from "z" to "samples", or None.
+        drawn: numbers that each evaluation takes some of.
+    """
+
+    plan: Plan
+    body: Any
+    decoder: Any
+    drawn: Sequence[str]
+
+    def graph(self, centre: float, scale: float) -> Any:
+        """The whole."""
+        from onnx import compose, helper, numpy_helper
+
+        inner, given = self.body.graph, [one for one in self.body.graph.input if one.name == "given"]
+        compose.add_prefix_graph(inner, "body/", rename_inputs=False, rename_outputs=False, inplace=True)
+        inputs, tables, scan = self._scan("z" if self.decoder else "made" if given else "samples")
+        numbers = {"centre": centre, "scale": scale, "nothing": 0.0}
+        constants = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
+        nodes, last = [*self._beginning(), scan], [*constants, *tables]
+        samples = [helper.make_tensor_value_info("samples", FLOAT, _sizes(inputs[0]))]
+        if given:
+            nodes += [helper.make_node("IsNaN", ["given"], ["open"]),
+                      helper.make_node("Where", ["open", "made", "given"], ["samples"])]  # fmt: skip
+        if self.decoder:
+            decoder = compose.add_prefix_graph(self.decoder.graph, "decoder/", rename_inputs=False, rename_outputs=False)
+            nodes, last, samples = [*nodes, *decoder.node], [*last, *decoder.initializer], decoder.output
+        return helper.make_model(
+            helper.make_graph(nodes, "sampling", inputs, samples, last), opset_imports=self.body.opset_import,
+            ir_version=self.body.ir_version, producer_name="pellucid",
+        )  # fmt: skip
+
+    def _beginning(self) -> list[Any]:
+        """Of the noises: all that is known, with room for the answers, and the state that is evaluated first."""
+        from onnx import helper
+
+        n, fresh = len(self.plan.times), ["fresh"] if self.plan.noises else []
+        axis = helper.make_node("Constant", [], ["axis"], value_ints=[1])
+        nodes = [
+            axis, helper.make_node("Mul", ["noise", "scale"], ["scaled"]),
+            helper.make_node("Add", ["scaled", "centre"], ["first"]),
+            helper.make_node("Unsqueeze", ["first", "axis"], ["beside"]),
+            helper.make_node("Mul", ["beside", "nothing"], ["empty"]),
+            helper.make_node("Concat", ["beside", *fresh, *["empty"] * n], ["held"], axis=1),
+        ]  # fmt: skip
+        terms = []
+        for place, share in enumerate(self.plan.rows[0, : 1 + len(self.plan.noises)].tolist()):
+            if share:
+                known, size, term = (f"{word}{place}" for word in ("known", "share", "term"))
+                nodes += [helper.make_node("Constant", [], [f"at{place}"], value_int=place),
+                          helper.make_node("Gather", ["held", f"at{place}"], [known], axis=1),
+                          helper.make_node("Constant", [], [size], value_float=share),
+                          helper.make_node("Mul", [known, size], [term])]  # fmt: skip
+                terms.append(term)
+        return [*nodes, helper.make_node("Sum", terms, ["x"])]
+
+    def _scan(self, output: str) -> tuple[list[Any], list[Any], Any]:
+        """The inputs of the whole, the tables of the plan, and the loop."""
+        from onnx import helper, numpy_helper
+
+        plan, graph = self.plan, self.body.graph
+        n, width = plan.rows.shape
+        taken = {one.name: one for one in graph.input}
+        values = {
+            "row": torch.cat([plan.rows[1:], plan.last[None]]).float().numpy(),
+            "place": np.eye(width, dtype=np.float32)[width - n :], "t": plan.times.numpy(),
+        }  # fmt: skip
+        tables = [numpy_helper.from_array(value, f"{name}s") for name, value in values.items()]
+        once = ["held_before", "x_before", *values, *(f"{name}{NOW}" for name in self.drawn)]
+        del graph.input[:]
+        graph.input.extend(taken[name] for name in once)
+        scan = helper.make_node(
+            "Scan", ["held", "x", *(table.name for table in tables), *self.drawn], ["all", output], name="loop", body=graph,
+            num_scan_inputs=len(once) - 2, scan_input_axes=[0] * len(tables) + [1] * len(self.drawn),
+        )  # fmt: skip
+        rows, *sizes = _sizes(taken["x_before"])
+        beside = {"noise": [rows, *sizes], **({"fresh": [rows, len(plan.noises), *sizes]} if plan.noises else {})}
+        for name in self.drawn:
+            rows, *own = _sizes(taken[f"{name}{NOW}"])
+            beside[name] = [rows, n, *own]
+        inputs = [helper.make_tensor_value_info(name, FLOAT, size) for name, size in beside.items()]
+        return [*inputs, *(one for name, one in taken.items() if name not in once)], tables, scan
 
 
-def join(start: Any, body: Any, finish: Any, scanned: Mapping[str, NDArray[Any]], drawn: Sequence[str]) -> Any:
-    """One graph of three: the second is run for each row of `scanned`, and of what is drawn for each of its second axis."""
-    from onnx import compose, helper, numpy_helper
-
-    for model, prefix in ((start, "start/"), (body, "body/"), (finish, "finish/")):
-        compose.add_prefix_graph(model.graph, prefix, rename_inputs=False, rename_outputs=False, inplace=True)
-    inner = {one.name: one for one in body.graph.input}
-    once = ["state", *scanned, *(f"{name}{NOW}" for name in drawn)]
-    conditions = [one for one in body.graph.input if one.name not in once]
-    del body.graph.input[:]
-    body.graph.input.extend(inner[name] for name in once)
-    tables = [numpy_helper.from_array(value, f"{name}s") for name, value in scanned.items()]
-    scan = helper.make_node(
-        "Scan", ["held", *(table.name for table in tables), *drawn], ["end"], name="loop", body=body.graph,
-        num_scan_inputs=len(once) - 1, scan_input_axes=[0] * len(tables) + [1] * len(drawn),
-    )  # fmt: skip
-    numbers = []
-    for name in drawn:
-        shape = inner[f"{name}{NOW}"].type.tensor_type.shape.dim
-        sizes = [one.dim_param or one.dim_value for one in shape]
-        numbers.append(helper.make_tensor_value_info(name, 1, [sizes[0], len(scanned["t"]), *sizes[1:]]))
-    graph = helper.make_graph(
-        [*start.graph.node, scan, *finish.graph.node], "sampling", [*start.graph.input, *numbers, *conditions],
-        finish.graph.output, [*start.graph.initializer, *tables, *finish.graph.initializer],
-    )  # fmt: skip
-    return helper.make_model(graph, opset_imports=body.opset_import, ir_version=body.ir_version, producer_name="pellucid",
-                             functions=[*start.functions, *body.functions, *finish.functions])  # fmt: skip
+def _sizes(end: Any) -> list[Any]:
+    """Of an input or output: numbers, and names of what is open."""
+    return [size.dim_param or size.dim_value for size in end.type.tensor_type.shape.dim]

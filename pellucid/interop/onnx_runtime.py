@@ -94,7 +94,7 @@ class _Call:
         examples = {f"in{place}": tensor.repeat_interleave(2, 0) if len(tensor) == 1 else tensor
                     for place, tensor in enumerate(self.tensors)}  # fmt: skip
         rows = {name: {0: torch.export.Dim.DYNAMIC} for name in examples}  # a dimension of 1 would be taken for constant
-        write_graph(graph_of(_Flat(network, self), examples, rows, "out", type(network).__name__), path)
+        write_graph(graph_of(_Flat(network, self), examples, rows, ["out"], type(network).__name__), path)
 
 
 class _Flat(nn.Module):
