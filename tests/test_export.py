@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +22,17 @@ import pellucid
 from commands import call
 from pellucid.core.errors import UnsupportedError, UserError
 from pellucid.core.random import Key, Keyed
-from pellucid.denoisers.mixture import Mixture
 from pellucid.interop import onnx_export, onnx_graph
 from pellucid.interop.export import export
-from pellucid.interop.plan import Plan
 from pellucid.model.assemble import assemble_sampler
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
-from pellucid.processes.gaussian import Gaussian
-from pellucid.samplers import samplers
-from pellucid.samplers.grid import Uniform
-from pellucid.samplers.sampler import Sampler
-from pellucid.schedules import schedules
 from tiny_pipelines import STABLE, latent_diffusion, stable_diffusion, stable_diffusion_xl, unconditional
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # of diffusers, onnxscript
 
 UNET = {"name": "unet", "channels": [4, 8], "patch": 1, "attention": False, "blocks": 1, "heads": 1, "embedding_width": 8}
 MLP = {"name": "mlp", "width": 16, "depth": 1}
-TRANSFORMER = {"name": "transformer", "width": 16, "depth": 1, "heads": 2, "patch": 1}
 PICTURES = Facts(shape=(1, 8, 8), labels=("a", "b"))
 
 
@@ -84,66 +75,6 @@ def sampled(model: Model, config: dict[str, Any], numbers: list[Tensor], cond: d
     times = torch.unique(process.snap(grid(process.schedule, config["steps"]))).flip(0)
     x = process.prior(numbers.pop(0), mean=model.facts.mean, std=model.facts.std).float()
     return model.codec.decode(sampler.sample(model.denoiser, x, times, draws=Given(), cond=cond or None))
-
-
-# the plan of a sampler -----------------------------------------------------------------------------------------------------
-
-VALUES = [name for name in samplers if samplers[name].needs != "logits" and name != "picard"]
-
-
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("schedule", ["rectified", "ve"])
-def test_a_plan_is_what_the_sampler_does(name: str, schedule: str) -> None:
-    """On the exact denoiser of a mixture, where nothing is linear, to the last digits of float64."""
-    example: Sampler = samplers[name].example()
-    mixture, steps = Mixture.example(), 3 if name == "learned" else 7
-    denoiser = Mixture(
-        Gaussian(schedule=schedules[schedule].example()), weights=mixture.weights, means=mixture.means,
-        covariances=mixture.covariances,
-    )  # fmt: skip
-    if example.needs == "sample":
-        denoiser = Meaning(denoiser)  # draws of it would not come from the noises that a plan counts
-    if name in ("heun", "ddim"):
-        example = replace(example, **{"churn": 3.0} if name == "heun" else {"eta": 0.7})
-    times = Uniform()(denoiser.process.schedule, steps)
-    draws, shape = Keyed(3, [5, 6]), (mixture.means.shape[1],)
-    x = 2 * draws.normal("prior", 0, shape)
-    plan = Plan.of(example, denoiser.process, times)
-    known = [x, *(draws.normal(purpose, step, shape) for purpose, step in plan.noises)]
-    known += [torch.zeros_like(x)] * len(plan.times)
-    for j, (row, t) in enumerate(zip(plan.rows, plan.times, strict=True)):
-        state = torch.stack([share * one for share, one in zip(row, known, strict=True)]).sum(0)
-        known[len(plan.noises) + 1 + j] = denoiser(state, t).mean
-    found = torch.stack([share * one for share, one in zip(plan.last, known, strict=True)]).sum(0)
-    expected = example.sample(denoiser, x, times, draws=draws)
-    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
-    assert bool(plan.noises) == example.stochastic
-
-
-class Meaning(Mixture):
-    """Whose draws are its mean."""
-
-    def __init__(self, of: Mixture) -> None:
-        super().__init__(of.process, weights=of.weights, means=of.means, covariances=of.covariances)
-
-    def forward(self, x_t: Tensor, t: Tensor, cond: Any = None) -> Any:
-        posterior = super().forward(x_t, t, cond)
-        return Fixed(posterior.mean)
-
-
-class Fixed:
-    """A draw that is no draw."""
-
-    def __init__(self, mean: Tensor) -> None:
-        self.mean = mean
-
-    def sample(self, *_: Any) -> Tensor:
-        return self.mean
-
-
-def test_a_plan_that_is_none() -> None:
-    with pytest.raises(UnsupportedError, match="name that one"):
-        Plan.of(samplers["picard"].example(), Mixture.example().process, torch.tensor([1.0, 0.0]))
 
 
 # ONNX ----------------------------------------------------------------------------------------------------------------------
@@ -196,11 +127,7 @@ KINDS: dict[str, Callable[[], Model]] = {
     "wiener": lambda: made(
         Facts(shape=(2, 6), given=True), modality={"name": "series"}, denoiser={"name": "wiener", "leading": 2}
     ),
-    "films": lambda: made(
-        Facts(shape=(1, 3, 4, 5), forced=True), modality={"name": "video"},
-        network={**UNET, "channels": [4], "factorised": True},
-    ),
-    "joint": lambda: made(Facts(shape=(3, 5), forced=True), network={**TRANSFORMER, "places": True}),
+    "films": lambda: made(Facts(shape=(1, 3, 4, 5), forced=True), modality={"name": "video"}),
     "sound": lambda: made(
         Facts(shape=(1, 64)), modality={"name": "sound"}, codec={"name": "loudness", "window": 16, "hop": 4},
         schedule={"name": "sigmoid"},
@@ -215,7 +142,7 @@ def test_every_kind_of_values(kind: str, tmp_path: Path) -> None:
     found = export(model, folder)
     assert found.differences["model.onnx"] < 1e-4
     names = {one.name for one in onnxruntime.InferenceSession(folder / "model.onnx").get_inputs()}
-    assert ("given" in names) == (kind in ("films", "joint"))
+    assert ("given" in names) == (kind == "films")
     assert run_code(code_of(folder)[0], folder).shape == (4, *model.codec.latent_shape(model.facts.shape))
 
 
@@ -257,7 +184,7 @@ def test_texts(process: str, tmp_path: Path) -> None:
     """Log-probabilities; the code of the card draws texts whose tokens follow what the model says."""
     model, folder = made(
         Facts(shape=(1, 6), categories=5, modality={"vocabulary": ["a", "b", "c"]}), modality={"name": "text"},
-        process={"name": process}, denoiser={"name": "categorical"}, network=TRANSFORMER,
+        process={"name": process}, denoiser={"name": "categorical"},
     ), tmp_path / "out"  # fmt: skip
     found = export(model, folder)
     assert max(found.differences.values()) < 1e-5
@@ -337,11 +264,14 @@ PIPELINES: dict[str, Callable[[Path], Path]] = {
 def test_a_pipeline_comes_back(kind: str, tmp_path: Path) -> None:
     """Changed weights and all: diffusers makes the same of the folder, and so do we."""
     model: Any = pellucid.load(PIPELINES[kind](tmp_path / "in"))
+    (tmp_path / "in" / "README.md").write_text("Terms of the pipeline")
+    (tmp_path / "in" / "whole.safetensors").write_bytes(b"the same once more")
     for value in model.denoiser.network.parameters():
         value.data.mul_(1.05)
     found = export(model, tmp_path / "out", format="diffusers", seed=3)
     assert found.differences["pipeline"] < 1e-4
-    assert not [file for file in found.files if Path(file).suffix in (".bin", ".pt", ".ckpt")]
+    assert not {"whole.safetensors", "diffusion_pytorch_model.bin"} & {Path(file).name for file in found.files}
+    assert (tmp_path / "out" / "BASE.md").read_text() == "Terms of the pipeline"
     pipeline = diffusers.DiffusionPipeline.from_pretrained(tmp_path / "out")
     kept = pipeline.unet.state_dict()
     assert all(torch.equal(kept[name], value) for name, value in model.denoiser.network.state_dict().items())

@@ -1,6 +1,7 @@
 """`pellucid export`."""
 
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,7 +10,7 @@ import typer
 
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import Against, Grid, Guidance, Sampler, Steps, check_guidance
-from pellucid.core.errors import ConfigError
+from pellucid.core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from pellucid.interop.export import Exported
@@ -46,10 +47,10 @@ def export(
 ) -> None:
     """Write a model for other programs.
 
-    onnx: model.onnx, one call of the denoiser, and decoder.onnx where a network
-    decodes; with --loop also loop.onnx, with sampler, steps and guidance built in.
-    diffusers: a folder that DiffusionPipeline.from_pretrained loads. What is written
-    is compared with torch first, from noise of --seed, and refused if it differs.
+    onnx: model.onnx, one call of the denoiser, decoder.onnx where a network
+    decodes, and with --loop loop.onnx, with sampler, steps and guidance in it.
+    diffusers: a folder that DiffusionPipeline.from_pretrained loads. All is
+    compared with torch first, by noise of --seed, and refused if it differs.
     README.md tells what goes in and out, and has the code that runs it.
 
     Examples:
@@ -88,8 +89,10 @@ def _check(format: str, loop: bool, settings: dict[str, Any]) -> None:
 
 
 def _lines(found: "Exported", out: Path) -> dict[str, str]:
-    lines = {name: f"differs from torch by {difference:.1g} of the largest value" for name, difference in
-             found.differences.items()}  # fmt: skip
+    lines = {
+        name: f"differs from {'torch' if name.endswith('.onnx') else 'ours'} by {difference:.1g} of the largest value"
+        for name, difference in found.differences.items()
+    }
     if found.open_axes:
         lines["open"] = f"{', '.join(found.open_axes)} may differ from call to call"
     lines["files"] = f"{out}{os.sep}, {len(found.files)} files"
@@ -126,8 +129,12 @@ def _terms(place: Path, model: "Model") -> str:
 
     if "data_source" in model.card or not (place / NAME).is_file():
         return ""
-    data = Path(load_config(place / NAME).data.path)
+    try:
+        data = Path(load_config(place / NAME).data.path)
+    except UserError:  # of a version that had other settings
+        return ""
     for folder in (data, data.parent):
         if (folder / TERMS).is_file():
-            return (folder / TERMS).read_text(encoding="utf-8", errors="replace")[:LONGEST].replace("\n#", "\n##")
+            text = (folder / TERMS).read_text(encoding="utf-8", errors="replace")[:LONGEST].strip()
+            return re.sub("^#+ ", "### ", text, flags=re.MULTILINE)
     return ""

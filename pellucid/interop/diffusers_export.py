@@ -23,6 +23,8 @@ from pellucid.interop.pretrained import Pretrained
 from pellucid.interop.published import Published
 from pellucid.model.model import Model
 
+BASE = "BASE.md"
+"""The card of the pipeline that a model came from, with its terms."""
 STEPS, GUIDANCE, TOLERANCE = 3, 3.0, 1e-4
 """Of the trajectory that is compared; the greatest difference, relative to the greatest value."""
 
@@ -59,13 +61,17 @@ def export_diffusers(model: Model, folder: Path, seed: int = 0) -> float:
 
 
 def _copy(layout: Layout, folder: Path) -> None:
-    """The components as they were, but for the network, by the names that diffusers looks for first; no pickles."""
+    """The components as they were, but for the network, by the names that diffusers looks for first, and what is said of
+    them; no pickles.
+    """
     for file in sorted(file for file in layout.folder.rglob("*") if file.is_file()):
         place = file.relative_to(layout.folder)
-        inside = len(place.parts) == 1 or place.parts[0] in layout.parts
-        if inside and place.parts[0] != "unet" and file.suffix.lower() not in PICKLES:
+        part, *rest = place.parts
+        wanted = part in layout.parts and part != "unet" if rest else file.suffix != ".safetensors"
+        if wanted and file.suffix.lower() not in PICKLES:
             (folder / place).parent.mkdir(parents=True, exist_ok=True)
-            copy2(file, folder / place.with_name(place.name.replace(f".{VARIANT}.", ".")))
+            name = BASE if place == Path("README.md") else place.name.replace(f".{VARIANT}.", ".")
+            copy2(file, folder / place.with_name(name))
 
 
 class _Trajectory:

@@ -15,7 +15,7 @@ from pellucid.conditioners.known_tokens import KnownTokens
 from pellucid.conditioners.reader import Reader
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.core.files import atomic_folder
-from pellucid.interop.diffusers_export import export_diffusers
+from pellucid.interop.diffusers_export import BASE, export_diffusers
 from pellucid.interop.model_card import Origin, card, end_rows, facts, ranges, table
 from pellucid.interop.onnx_export import DECODER, LOOP, STEP, Written, export_onnx
 from pellucid.interop.onnx_step import PROMPTS, example_of
@@ -60,20 +60,21 @@ def export(
     if place.exists() and (not place.is_dir() or any(place.iterdir())):
         raise UserError(f"'{place}' is there already and not an empty folder: expected a new one")
     with atomic_folder(place) as folder:
-        axes = set[str]()
+        axes = list[str]()
         if format == "diffusers":
             differences = {"pipeline": export_diffusers(model, folder, seed)}
-            text = card(model, origin, "a pipeline of diffusers", _pipeline_sections(model, differences["pipeline"]))
+            known = _pipeline_sections(model, differences["pipeline"], based=(folder / BASE).is_file())
+            text = card(model, origin, "a pipeline of diffusers", known)
         else:
             config = _settings(model, sampling) if loop else None
             written = export_onnx(model, folder, config, seed)
             beside = _beside(model, folder)
             differences = {one.name: one.difference for one in written}
-            axes = {word for shape, _ in written[0].inputs.values() for word in shape.split(" x ") if not word.isdigit()}
+            axes = [word for shape, _ in written[0].inputs.values() for word in shape.split(" x ") if not word.isdigit()]
             text = card(model, origin, "ONNX", _graph_sections(model, written, beside, config))
         (folder / README).write_text(text, encoding="utf-8")
         files = tuple(sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()))
-    return Exported(files=files, differences=differences, open_axes=tuple(sorted(axes)))
+    return Exported(files=files, differences=differences, open_axes=tuple(dict.fromkeys(axes)))
 
 
 def _settings(model: Model, asked: Section) -> Section:
@@ -163,9 +164,10 @@ def _meanings(model: Model) -> dict[str, str]:
     }  # fmt: skip
 
 
-def _pipeline_sections(model: Model, difference: float) -> dict[str, str]:
+def _pipeline_sections(model: Model, difference: float, *, based: bool) -> dict[str, str]:
     prompt = '"a red heart"' if model.facts.captions else ""
-    return {"Run it": (
+    came = {"What it came from": f"{BASE}, with terms that go on to hold for what came from it."} if based else {}
+    return {**came, "Run it": (
         f"In this folder; one trajectory differs from pellucid's by {difference:.1g} of the largest value.\n\n```python\n"
         "from diffusers import DiffusionPipeline\n\n"
         f'pipeline = DiffusionPipeline.from_pretrained(".")\npipeline({prompt}).images[0].save("sample.png")\n```'

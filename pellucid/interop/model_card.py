@@ -93,10 +93,10 @@ def _training(model: Model) -> str:
         "minutes": known.get("minutes"), "seed": known.get("seed"), "pipeline": known.get("pipeline"),
         "left out": ", ".join(known.get("left_out", ())),
     }  # fmt: skip
+    told |= {f"{part}, {name.replace('_', ' ')}": value for part in ("codec", "reading")
+             for name, value in (known.get(part) or {}).items()}  # fmt: skip
     rows = [[name, f"{value:,}" if isinstance(value, int) else str(value)] for name, value in told.items()
             if value not in (None, "")]  # fmt: skip
-    rows += [[f"{part}, {name}", str(value)] for part in ("codec", "reading") for name, value in
-             (known.get(part) or {}).items()]  # fmt: skip
     parts = ", ".join(f"{part} {getattr(model.config, part)['name']}" for part in PARTS)
     size = sum(value.numel() for module in model.parts().values() for value in module.parameters())
     return f"{table(['', ''], rows)}\n\nMade of: {parts}; {size / 1e6:.2f}M parameters."

@@ -1,5 +1,6 @@
 """A model as ONNX files, each compared with torch before it is handed over."""
 
+import re
 from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -27,6 +28,7 @@ from pellucid.model.model import Model
 from pellucid.networks.unet import UNet
 
 STEP, DECODER, LOOP = "model.onnx", "decoder.onnx", "loop.onnx"
+WORD = re.compile("[a-z]{2,}")
 ROWS, CHECKED = 2, 3
 """Samples that a graph is traced with, and that it is compared with torch by."""
 MOST = 31
@@ -35,8 +37,6 @@ any number.
 """
 TOLERANCES = {STEP: 1e-4, DECODER: 1e-4, LOOP: 1e-3}
 """Of the greatest difference to torch, relative to the greatest value; rounding adds up over the steps of a loop."""
-SPACE = {1: ("length",), 2: ("height", "width"), 3: ("depth", "height", "width")}
-"""Names of the axes of space, by their number."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +126,7 @@ class _Export:
         batch = Dim("batch", max=MOST)
         if self.strides is None:
             return {0: batch}
-        names = SPACE[len(self.strides)]
+        names = WORD.findall(self.model.modality.axes)[-len(self.strides) :]  # of "channels x [depth x] height x width"
         pairs = zip(names, self.strides, strict=True)
         return {0: batch, **{axis: Dim(name) if stride == 1 else stride * Dim(name)
                              for axis, (name, stride) in enumerate(pairs, 2)}}  # fmt: skip

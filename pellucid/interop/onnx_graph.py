@@ -42,7 +42,7 @@ def graph_of(
 
     Arguments:
         inputs: examples, of two rows or more.
-        axes: what of their shapes is left open.
+        axes: what of their shapes is left open, by dimensions with names or without.
         outputs: the names of what it answers.
         called: the module, in messages.
 
@@ -123,7 +123,7 @@ def _name_axes(proto: Any, axes: Mapping[str, Axes]) -> None:
         for axis, size in axes.get(one.name, {}).items():
             if symbol := SYMBOL.search(one.type.tensor_type.shape.dim[axis].dim_param):
                 root: Any = getattr(size, "root", size)  # of 8 * Dim("height")
-                names[symbol[0]] = root.__name__
+                names[symbol[0]] = getattr(root, "__name__", symbol[0])
     for one in (*proto.graph.input, *proto.graph.output):
         for size in one.type.tensor_type.shape.dim:
             if size.dim_param:

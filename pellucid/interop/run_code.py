@@ -104,12 +104,12 @@ def _entry(name: str, conditioner: Any) -> Asking:
 
 def _caption(length: int) -> tuple[str, ...]:
     return (
-        "", "", "def caption(text):",
+        "", "", "def read(text):",
         f"    rows = np.full(({length}, {1 + PIECES}), -1, np.int64)  # so many words are read, each by its pieces",
         f"    rows[:, 0] = {WEIGHTS}  # of how much each counts, in thousandths",
         "    for row, word in zip(rows, split(text)):",
         "        row[1 : 1 + len(pieces(word))] = pieces(word)",
-        "    return rows", "", "", 'caption = np.stack([caption("a red heart")] * n)',
+        "    return rows", "", "", 'caption = np.stack([read("a red heart")] * n)',
     )  # fmt: skip
 
 
