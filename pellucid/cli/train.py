@@ -43,6 +43,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", metavar=FLAG, help="Go on with the run in --out as if never stopped.")
     ] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Beside TensorBoard: wandb, online if it has a key; wandb-offline.")
+    ] = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -72,8 +75,8 @@ def train(
         with TrainingDisplay(screen) as display:
             model = run(
                 data, out, start=start, minutes=minutes, samples=samples, size=size, condition=condition, latent=latent,
-                recipe=recipe,
-                settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
+                recipe=recipe, settings=setting or [], seed=seed, resume=resume, device=choose_device(device),
+                observer=display, track=track,
             )  # fmt: skip
     except InterruptedRunError as stop:
         raise InterruptedRunError(f"{stop}: {go_on}") from None

@@ -22,6 +22,7 @@ from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.prepare import kind_of
 from pellucid.training.start import settings_of
+from pellucid.training.tracker import tracking
 
 LOOK = 2**20
 """Pixels of all pictures of a first look together, of which labels and captions are shown."""
@@ -50,6 +51,7 @@ def train(
     resume: bool = False,
     device: str = "cpu",
     observer: Observer | None = None,
+    track: str | None = None,
 ) -> Model:
     """Train a model on `data`; model, log, pictures and report are written under `out`.
 
@@ -69,12 +71,13 @@ def train(
         resume: go on with the run in `out` as if it had never stopped.
         device: "cpu", "cuda", "mps".
         observer: told before the start, after each step, and how good the model is.
+        track: "wandb" or "wandb-offline": a tracker beside TensorBoard.
 
     Raises:
         UserError: something given is at fault; nothing was trained.
         DivergenceError, InterruptedRunError: see `loop.run`.
     """
-    out = Path(out)
+    out, tracker = Path(out), tracking(track)
     given = {
         "data.path": None if data is None else str(data if is_remote(Path(data)) else Path(data).absolute()),
         "data.size": size, "data.condition": condition, "seed": seed,
@@ -98,7 +101,7 @@ def train(
         config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
         _refuse_changes(own, config)
-    model = run(config, out, resume=resume, device=device, observer=observer)
+    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
