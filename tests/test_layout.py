@@ -19,7 +19,7 @@ FLOORS = (
     {"model"},
     {"interop", "evaluation"},
     {"training"},
-    {"comparison"},
+    {"comparison", "tuning"},
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))

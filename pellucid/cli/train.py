@@ -13,6 +13,7 @@ FILES = (
     ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("to hear", "pictures/samples.wav"),
     ("to read", "pictures/samples.txt"),
     ("journey", "pictures/journey.gif"), ("report", "report.html"),
+    ("tracked", "wandb"),
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
 

@@ -90,7 +90,7 @@ def train(
     own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
     if start is not None and recipe is not None:
         raise ConfigError(f"start = {start} and recipe = {recipe}: give one of them, since a model has its settings")
-    base = load_recipe(recipe) if recipe else own or (_default(flags, settings) if start is None else settings_of(start))
+    base = load_recipe(recipe) if recipe else own or (default_for(flags, settings) if start is None else settings_of(start))
     if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
@@ -109,8 +109,8 @@ def train(
     return model
 
 
-def _default(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
-    """The recipe that suits the kind of data."""
+def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
+    """The recipe that suits the kind of data, which `data.path=...` among the flags says."""
     asked = apply_settings(RunConfig(), [flag for flag in flags if flag.startswith("data.path=")])
     asked = apply_settings(asked, [setting for setting in settings if setting.startswith("modality.")])
     recipe = modalities[kind_of(asked)["name"]].recipe
