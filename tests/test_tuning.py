@@ -111,7 +111,7 @@ def test_neighbours_are_held_out_together(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", np.arange(3000, dtype=np.uint16)[:, None, None].repeat(4, 1).view(np.uint8))
     held = split(base(tmp_path / "x.npy"), tmp_path / "out", 0).held_out
     ids = held[np.arange(len(held))][0].reshape(len(held), -1)[:, :2].copy().view(np.uint16)[:, 0].astype(int)
-    assert len(ids) == 288
+    assert len(ids) == 256
     assert (np.diff(ids.reshape(-1, 16)) == 1).all()
     assert (ids.reshape(-1, 16)[:, 0] % 16 == 0).all()
 

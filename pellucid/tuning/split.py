@@ -19,7 +19,7 @@ from pellucid.modalities import modalities
 from pellucid.training.config import RunConfig
 from pellucid.training.prepare import PICTURES, kind_of, prepare
 
-SHARE, LEAST, MOST = 0.1, 8, 512
+SHARE, LEAST, MOST = 0.1, 8, 256
 """Of the samples that are held out, and how many at least and at most."""
 SMALLEST = 5 * LEAST
 """Samples that there must be in all."""

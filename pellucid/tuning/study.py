@@ -1,5 +1,6 @@
 """The study: what has been tried so far, in a database that several workers share."""
 
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,9 +47,10 @@ def open_study(url: str, name: str, what: dict[str, Any]) -> Any:
         study.set_user_attr(WHAT, what)
     for key, value in what.items() if before else ():
         if before.get(key) != value:
+            other = f"another {key}" if isinstance(value, str) else f"{key} = {before.get(key)}, not {value}"
             raise ConfigError(
-                f"The study '{name}' in {shown(url)} was begun with another {key}: choose another --out, after whose last "
-                f"folder a study is named, or go on with what it was begun with ({before.get(key)})"
+                f"The study '{name}' in {shown(url)} was begun with {other}: go on with the same, or choose another --out, "
+                "whose last folder is the name of the study"
             )
     return study
 
@@ -81,9 +83,8 @@ def stable() -> Iterator[None]:
 
 def shown(url: str) -> str:
     """The address of a database without its password."""
-    from sqlalchemy.engine import make_url  # comes with Optuna
-
-    return f"'{make_url(url).render_as_string(hide_password=True)}'"
+    hidden = re.sub(r"(//[^/@:]*:).*@", r"\1***@", url)
+    return f"'{hidden}'"
 
 
 def _storage(url: str) -> Any:
@@ -98,11 +99,11 @@ def _storage(url: str) -> Any:
                 return optuna.storages.RDBStorage(
                     url, engine_kwargs=options, heartbeat_interval=HEARTBEAT, grace_period=GRACE
                 )
-        except ArgumentError:
-            raise ConfigError(f"--storage {url}: that is no address of a database; {expected}") from None
         except (NoSuchModuleError, ImportError) as error:
             missing = error.__cause__ or error
             raise UserError(f"--storage {shown(url)} needs a driver that is not installed ({missing}); {expected}") from None
+        except ArgumentError:
+            raise ConfigError(f"--storage {shown(url)} is no address of a database; {expected}") from None
         except SQLAlchemyError as error:
             made = isinstance(error, OperationalError) and "already exists" in str(error)  # by another worker, just now
             if not made or tries == TRIES - 1:

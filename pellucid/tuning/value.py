@@ -29,7 +29,7 @@ def value_of(config: RunConfig, key: str) -> Any:
     if not isinstance(section, dict):
         return None
     home, name = HOMES.get(".".join(path)), section.get("name")
-    if last in section or home is None or name not in home:
+    if last in section or home is None or not isinstance(name, str) or name not in home:
         return section.get(last)
     parameter = inspect.signature(home[name]).parameters.get(last)
     found = None if parameter is None or parameter.default is parameter.empty else parameter.default
