@@ -211,7 +211,7 @@ def test_what_falls_behind_is_stopped(pictures: Path, tmp_path: Path) -> None:
     """After four that came to their end, one that learns nothing is not trained to its end; the default never is."""
     table = tmp_path / "rates.toml"
     table.write_text("[[dimension]]\nkey = 'optimiser.learning_rate'\nvalues = [0.001, 0.02, 1e-9]\n")
-    tried = tuned(pictures, tmp_path / "out", table, 10, settings=[*FIXED, "loss.weighting.name=none"])
+    tried = tuned(pictures, tmp_path / "out", table, 8, settings=[*FIXED, "loss.weighting.name=none"])
     pruned = [each for each in tried.trials if each.state == "pruned"]
     assert pruned
     assert all(each.settings["optimiser.learning_rate"] == 1e-9 and max(each.curve) < 8 for each in pruned)

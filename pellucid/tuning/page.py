@@ -16,7 +16,8 @@ from pellucid.tuning.watching import POINTS, QUICK
 
 LUCK = (
     "Each trial is one training with the same seed, so a difference is of settings and of luck; the interval is over the "
-    "samples held out alone. Train the best and the default again with other seeds before much rests on it."
+    "samples held out alone. Where trials are counted in minutes, what else the machine did counts too: see their samples. "
+    "Train the best and the default again with other seeds before much rests on it."
 )
 ABOUT = {
     "complete": "came to its end",

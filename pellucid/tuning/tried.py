@@ -124,7 +124,8 @@ class Tried:
         words = {"pruned": "stopped early", "failed": "failed"}
         some = [f"{count} {words[name]}" for name, count in kinds.items() if count]
         some += [f"{self.interrupted} interrupted, not counted"] if self.interrupted else []
-        return f"{len(self.trials)} trials of {self.length}" + (f" ({', '.join(some)})" if some else "")
+        count = len(self.trials)
+        return f"{count} trial{'s' * (count != 1)} of {self.length}" + (f" ({', '.join(some)})" if some else "")
 
 
 def counts(trial: Any) -> bool:
