@@ -109,5 +109,5 @@ def value_in_words(value: Any) -> str:
     if isinstance(value, list):
         return ", ".join(map(value_in_words, value))
     if isinstance(value, float):
-        return figure(value)
+        return f"{value:.3g}"
     return value if isinstance(value, str) else json.dumps(value)

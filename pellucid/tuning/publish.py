@@ -14,6 +14,8 @@ from pellucid.tuning.space import Space
 from pellucid.tuning.tried import Tried
 
 RECIPE, IMPORTANCE, REPORT = "best.toml", "importance.png", "report.html"
+FEW = 20
+"""Trials under which importances are no more than a hint."""
 
 
 def publish(study: Any, space: Space, out: Path) -> Tried:
@@ -23,11 +25,9 @@ def publish(study: Any, space: Space, out: Path) -> Tried:
         config = space.base if tried.best.default else configured(space.base, tried.best.settings)
         write_recipe(config, out / RECIPE, _heading(tried))
     if tried.importance:
-        title = "What has to do with being among the best quarter"
-        note = f"PED-ANOVA over {len(tried.complete)} trials that came to their end" + (
-            "; so few say little" if len(tried.complete) < 20 else ""
-        )
-        draw_importance(tried.importance, title, note, out / IMPORTANCE)
+        few = "; so few say little" if len(tried.complete) < FEW else ""
+        note = f"fANOVA over {len(tried.complete)} trials that came to their end, of settings that all of them have{few}"
+        draw_importance(tried.importance, "How far each setting decides the loss", note, out / IMPORTANCE)
     text = tuning_page(out.resolve().name, tried, out / RECIPE, out / IMPORTANCE)
     with atomic_write(out / REPORT) as temporary:
         temporary.write_text(text, encoding="utf-8")

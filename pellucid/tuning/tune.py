@@ -62,7 +62,8 @@ def tune(
         UserError: something given is at fault, or `out` holds another study.
         InterruptedRunError: by a signal; the trial at hand does not count.
     """
-    optional("optuna", "Tuning", "tune")
+    for library in ("optuna", "sklearn"):  # the latter for importances, so it is missed now rather than at the end
+        optional(library, "Tuning", "tune")
     if (minutes is None) == (samples is None):
         raise ConfigError("How long is a trial? Give --minutes M or --samples N, one of them")
     out, path = Path(out), str(data if is_remote(Path(data)) else Path(data).absolute())
