@@ -3,12 +3,13 @@
 A training loss depends on weighting, times, prediction and schedule, so between trials that differ in them it says nothing.
 What is compared is the error of the clean data at noise that is the same for all. Of values, with d the data's variance,
 
-    L = mean over λ of E (SNR + 1/d) |D(x_t, t, cond) - x0|²,    λ = log(d SNR) = -5.5, -4.5, ..., 7.5
+    L = mean over λ of E (SNR + 1/d) |D(x_t, t, cond) - x0|²,    λ = log(d SNR) = -4.5, -3.5, ..., 5.5
 
 per element. (SNR + 1/d)⁻¹ is the error of the best denoiser that knows mean and variance alone, so every level counts in
 units of what is hard there, and L lies between 0 and 1 for whoever does better. It is the weight of Karras et al. 2022,
-table 1. At levels beyond, where data is all noise or hardly noisy, nobody does much better than 1. Of tokens L is the
-negative ELBO in bits per token, at stratified times (see `token_elbo`), of which schedule and process are no part either.
+table 1, and these are the levels at which 95% of their training takes place: beyond, data is all noise, or noise that hardly
+shows. Of tokens L is the negative ELBO in bits per token, at stratified times (see `token_elbo`), which bounds the same
+quantity whatever the schedule and the process.
 
 Samples, noise and times are keyed by the seed and the sample, so they are the same in every trial: what differs between two
 of them is known far better than either.
@@ -33,7 +34,7 @@ from pellucid.model.model import Model
 from pellucid.processes.continuous import Continuous
 from pellucid.training.config import RunConfig
 
-LEVELS = torch.arange(-5.5, 8, dtype=torch.float64)
+LEVELS = torch.arange(-4.5, 6, dtype=torch.float64)
 """log(d SNR), a natural logarithm."""
 CHUNK = 64
 """Samples at a time."""

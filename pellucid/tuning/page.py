@@ -19,11 +19,9 @@ LUCK = (
     "samples held out alone. Where trials are counted in minutes, what else the machine did counts too: see their samples. "
     "Train the best and the default again with other seeds before much rests on it."
 )
-ABOUT = {
-    "complete": "came to its end",
-    "pruned": "stopped early: worse than the median of those before",
-    "failed": "failed",
-}
+STATES = {"complete": "came to its end", "pruned": "stopped early", "failed": "failed"}
+CLOSE = str.maketrans(" ", "\N{NO-BREAK SPACE}")
+"""Keeps a short cell on one line."""
 
 
 def tuning_page(name: str, tried: Tried, recipe: Path, importance: Path) -> Markup:
@@ -39,8 +37,8 @@ def _section(title: str, *content: Markup | None) -> Markup:
 
 
 def _best(tried: Tried) -> Markup | None:
-    """The best settings beside the default's."""
-    if tried.best is None:
+    """The best settings beside the default's, where they are others."""
+    if tried.best is None or tried.best.default:
         return None
     rows = [
         tag("tr", tag("th", key, scope="row"), tag("td", value_in_words(ours)), tag("td", value_in_words(theirs)))
@@ -77,10 +75,11 @@ def _trials(tried: Tried) -> Markup:
     rows = []
     for each in tried.trials:
         measured = "–" if each.loss is None else figure(each.loss, 4)
-        what = ABOUT[each.state] + (f": {each.reason.splitlines()[0]}" if each.reason else "")
-        cells = (measured, what, duration(each.seconds), "–" if each.samples_seen is None else short(each.samples_seen))
+        what = STATES[each.state].translate(CLOSE) + (f": {each.reason.splitlines()[0]}" if each.reason else "")
+        seen, took = "–" if each.samples_seen is None else short(each.samples_seen), duration(each.seconds).translate(CLOSE)
+        cells = (measured, what, took, seen)
         settings = (value_in_words(each.settings.get(key)) for key in keys)
-        name = f"{each.number}, the default" if each.default else str(each.number)
+        name = (f"{each.number}, the default" if each.default else str(each.number)).translate(CLOSE)
         rows.append(tag("tr", tag("th", name, scope="row"), *(tag("td", cell) for cell in (*cells, *settings))))
     table = tag("table", tag("thead", tag("tr", *(tag("th", word, scope="col") for word in head))), tag("tbody", *rows))
     return _section("All trials", tag("div", table, class_="wide"))

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from math import sqrt
+from math import log, sqrt
 from statistics import fmean, stdev
 from typing import Any, Self
 
@@ -143,7 +143,7 @@ def _trial(frozen: Any, space: Space) -> Trial:
 
 
 def _importance(study: Any) -> dict[str, float]:
-    """By functional ANOVA (Hutter et al. 2014), of settings that all trials have which came to their end.
+    """By functional ANOVA of log loss (Hutter et al. 2014), of settings that all trials have which came to their end.
 
     In made-up studies of 12 and of 24 trials in which the learning rate decides nearly alone it named that first in 12 of 12
     each; PED-ANOVA (Watanabe et al. 2023), which asks only who was among the best quarter, in 8 and in 10.
@@ -153,7 +153,9 @@ def _importance(study: Any) -> dict[str, float]:
     if len(ended) < LEAST:
         return {}
     try:
-        found = optuna.importance.get_param_importances(study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0))
+        found = optuna.importance.get_param_importances(
+            study, evaluator=optuna.importance.FanovaImportanceEvaluator(seed=0), target=lambda each: log(each.value)
+        )
     except (RuntimeError, ValueError):  # all losses are one
         return {}
     return {key: float(share) for key, share in found.items()} if sum(found.values()) > 0 else {}
