@@ -2,11 +2,14 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choose_device, result
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
 
 FILES = (
     ("model", "model.safetensors"), ("adapters", "lora.safetensors"), ("pipeline", "pipeline"),
@@ -64,7 +67,7 @@ def train(
       pellucid train STYLE/ --out runs/style --minutes 30 --from emoji
       pellucid train --out runs/photos --resume
     """
-    from pellucid.cli.console import TrainingDisplay, console, counted, duration
+    from pellucid.cli.console import TrainingDisplay, console
     from pellucid.core.errors import ConfigError, InterruptedRunError
     from pellucid.training.train import train as run
 
@@ -84,11 +87,18 @@ def train(
     except KeyboardInterrupt:
         saved = (out / "config.toml").is_file()
         raise InterruptedRunError(f"Interrupted. Go on with --resume: {go_on}" if saved else "Interrupted") from None
+    lines, files = _told(model, out, display.loss)
+    result(lines, {"run": out, **files, **model.card}, json, quiet)
+
+
+def _told(model: "Model", out: Path, loss: float | None) -> tuple[dict[str, str], dict[str, Path]]:
+    """What came of it, and the files that are there."""
+    from pellucid.cli.console import counted, duration
+
     files = {name: out / place for name, place in FILES if (out / place).exists()}
     spent = 60 * model.card["minutes"]
     done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
-    done += f", loss {display.loss:.4f}" if display.loss is not None else ""
+    done += f", loss {loss:.4f}" if loss is not None else ""
     played = files.get("to hear") or files.get("to read") or files["samples"]
     more = f"pellucid sample {quote(str(out))} -n 16 --out {played.name}"
-    lines = {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}
-    result(lines, {"run": out, **files, **model.card}, json, quiet)
+    return {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}, files

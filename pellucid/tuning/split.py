@@ -1,15 +1,17 @@
 """Data packed once for all trials, and a share of it that none of them trains on."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.config import build
-from pellucid.core.errors import DataError
+from pellucid.core.errors import DataError, UserError
 from pellucid.core.items import Item, Record
 from pellucid.data.hashing import fingerprint
 from pellucid.data.order import order
@@ -19,6 +21,7 @@ from pellucid.modalities import modalities
 from pellucid.training.config import RunConfig
 from pellucid.training.prepare import PICTURES, kind_of, prepare
 
+TRAIN, HELD_OUT = "train", "held-out"
 SHARE, LEAST, MOST = 0.1, 8, 256
 """Of the samples that are held out, and how many at least and at most."""
 SMALLEST = 5 * LEAST
@@ -51,18 +54,29 @@ def split(config: RunConfig, folder: Path, seed: int) -> Parts:
     if kind != PICTURES:
         settings["modality"] = kind
     marks = Pack.open(path).content if is_pack(path) else fingerprint(build(modalities, kind).files(path))
-    places = [folder / "train", folder / "held-out"]
-    there = [Pack.current(place, settings, marks) for place in places]
-    if not all(there):
+    there = _there(folder, settings, marks)
+    if there is None:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as temporary:
+            made = Path(temporary) / "made"
             whole = prepare(config, Path(temporary) / "whole").pack
             held = _held_out(whole, seed)
-            for place, chosen in zip(places, (~held, held), strict=True):
-                if Pack.current(place, settings, marks) is None:  # else another worker was faster
-                    write_pack(_records(whole, np.flatnonzero(chosen)), place, settings=settings, fingerprint=marks)
-    train, held_out = map(Pack.open, places)
-    return Parts(train=train, held_out=held_out)
+            for name, chosen in ((TRAIN, ~held), (HELD_OUT, held)):
+                write_pack(_records(whole, np.flatnonzero(chosen)), made / name, settings=settings, fingerprint=marks)
+            with suppress(OSError):  # another worker was faster, which the next line finds out
+                if folder.is_dir() and _there(folder, settings, marks) is None:
+                    folder.rename(Path(temporary) / "of other data")
+                made.rename(folder)
+            there = _there(folder, settings, marks)
+    if there is None:
+        raise UserError(f"Cannot write '{folder}': give another --out")
+    return there
+
+
+def _there(folder: Path, settings: dict[str, Any], marks: str) -> Parts | None:
+    """Both packs, if they are sound and current."""
+    train, held_out = (Pack.current(folder / name, settings, marks) for name in (TRAIN, HELD_OUT))
+    return Parts(train=train, held_out=held_out) if train and held_out else None
 
 
 def _held_out(whole: Pack, seed: int) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 from typing import Any
 
 from pellucid.core.errors import ConfigError, UserError
@@ -13,8 +14,8 @@ HEARTBEAT, GRACE = 10, 60
 """Seconds between two signs of life of a worker, and after which one that gave none counts as gone."""
 PATIENCE = 120
 """Seconds that a worker waits for others to let go of an SQLite file."""
-TRIES = 3
-"""To make the tables, which two workers that start at once may both begin."""
+TRIES, BETWEEN = 4, 0.5
+"""To open a database, and seconds between two: workers that start at once get into each other's way with the tables."""
 STARTED = 8
 """Trials that are chosen at random before the others are chosen by what they showed."""
 WHAT = "what"
@@ -89,7 +90,7 @@ def shown(url: str) -> str:
 
 def _storage(url: str) -> Any:
     optuna = optional("optuna", "Tuning", "tune")
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError, SQLAlchemyError
+    from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
     expected = "expected sqlite:///FILE.db or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
     options = {"connect_args": {"timeout": PATIENCE}} if url.startswith("sqlite") else {}
@@ -105,8 +106,8 @@ def _storage(url: str) -> Any:
         except ArgumentError:
             raise ConfigError(f"--storage {shown(url)} is no address of a database; {expected}") from None
         except SQLAlchemyError as error:
-            made = isinstance(error, OperationalError) and "already exists" in str(error)  # by another worker, just now
-            if not made or tries == TRIES - 1:
+            if tries == TRIES - 1:
                 reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
                 raise UserError(f"--storage {shown(url)} cannot be opened: {reason}; {expected}") from None
+            sleep(BETWEEN)
     raise AssertionError
