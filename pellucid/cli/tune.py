@@ -39,14 +39,14 @@ def tune(
     Optimiser, batch, network, noise schedule, weighting and more, by Optuna; what
     --set fixes is not tuned. Trial 0 is the default. Trials are compared, and
     stopped early, by their loss on samples that none trains on. The best settings
-    become a recipe. The same command goes on where it stopped; at the same time
-    in another terminal, or on another machine with the same --storage, it is one
-    more worker.
+    become a recipe for `train --recipe`. The same command goes on where it
+    stopped; at the same time in another terminal, or on another machine with the
+    same --storage, it is one more worker.
 
     Examples:
       pellucid tune PHOTOS/ --trials 20 --minutes 5 --out tuned
-      pellucid train PHOTOS/ --recipe tuned/best.toml --minutes 60
       pellucid tune PHOTOS/ --trials 20 --minutes 5 --set network.size=small
+      pellucid tune POEMS/ --trials 9 --samples 20000 --out tuned-poems
     """
     from pellucid.cli.console import TrainingDisplay, console
     from pellucid.core.errors import InterruptedRunError
@@ -69,7 +69,7 @@ def tune(
 
 def _told(tried: "Tried", out: Path) -> tuple[dict[str, str], dict[str, Any]]:
     from pellucid.core.errors import DivergenceError
-    from pellucid.tuning.page import beside_default, value_in_words
+    from pellucid.tuning.page import beside_default
     from pellucid.tuning.publish import IMPORTANCE, RECIPE, REPORT
 
     best = tried.best
@@ -77,7 +77,7 @@ def _told(tried: "Tried", out: Path) -> tuple[dict[str, str], dict[str, Any]]:
         reason = next((each.reason for each in tried.trials if each.reason), "all were stopped early")
         raise DivergenceError(f"None of {tried.footing} came to its end. The first failed like this:\n{reason}")
     lines = {"found": tried.verdict, "trials": tried.footing}
-    rows = [(key, value_in_words(ours), value_in_words(theirs)) for key, ours, theirs in beside_default(tried, best)]
+    rows = beside_default(tried, best)
     widths = [max(map(len, column)) for column in zip(("", "best", ""), *rows, strict=True)]
     for key, ours, theirs in () if best.default else rows:
         lines[key] = f"{ours:<{widths[1]}}   default {theirs}"

@@ -41,7 +41,7 @@ def _best(tried: Tried) -> Markup | None:
     if tried.best is None or tried.best.default:
         return None
     rows = [
-        tag("tr", tag("th", key, scope="row"), tag("td", value_in_words(ours)), tag("td", value_in_words(theirs)))
+        tag("tr", tag("th", key, scope="row"), tag("td", ours), tag("td", theirs))
         for key, ours, theirs in beside_default(tried, tried.best)
     ]
     head = tag("thead", tag("tr", *(tag("th", word, scope="col") for word in ("Setting", "Best", "Default"))))
@@ -91,10 +91,12 @@ def _recipe(file: Path) -> Markup | None:
     return _section("As a recipe", tag("pre", file.read_text(encoding="utf-8").strip()))
 
 
-def beside_default(tried: Tried, trial: Trial) -> list[tuple[str, Any, Any]]:
-    """Each setting of a trial, what it is there, and what it is by default; None: follows from others."""
-    keys = dict.fromkeys((*trial.settings, *tried.defaults)) if trial.default else trial.settings
-    return [(key, trial.settings.get(key), tried.defaults.get(key)) for key in keys]
+def beside_default(tried: Tried, trial: Trial) -> list[tuple[str, str, str]]:
+    """Each setting of a trial, what it is there, and what it is by default, in words."""
+    return [
+        (key, value_in_words(value), value_in_words(tried.defaults[key]) if key in tried.defaults else "follows from others")
+        for key, value in trial.settings.items()
+    ]
 
 
 def value_in_words(value: Any) -> str:
