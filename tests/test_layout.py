@@ -20,6 +20,7 @@ FLOORS = (
     {"interop", "evaluation"},
     {"training"},
     {"comparison"},
+    {"serving"},
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))

@@ -19,6 +19,7 @@ from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
+from pellucid.cli.serve import serve
 from pellucid.cli.speedup import speedup
 from pellucid.cli.train import train
 from pellucid.core.errors import ConfigError, PellucidError
@@ -32,7 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, doctor):
+for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, serve, doctor):
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data, name="data")
 
@@ -56,6 +57,7 @@ def pellucid(
       pellucid evaluate runs/photos
       pellucid compare PHOTOS/ --minutes 5 --out compared
       pellucid likelihood runs/photos HELD_OUT/
+      pellucid serve runs/photos
       pellucid data show PHOTOS/
       pellucid doctor
     """
