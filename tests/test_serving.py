@@ -2,9 +2,13 @@
 
 import asyncio
 import json
+import signal
+import subprocess
+import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from io import BytesIO
+from pathlib import Path
 from threading import Event
 from time import monotonic, sleep
 from typing import Any
@@ -284,3 +288,24 @@ def test_a_grey_mask_is_white_where_it_is_new(served: Served) -> None:
     for data in ({}, {"strength": "0.3"}):
         answer = httpx2.post(edits, files={"image": png(picture)}, data=data, timeout=60)
         assert len(answer.json()["data"]) == 1
+
+
+def test_the_command_and_its_end(model: Model, tmp_path: Path) -> None:
+    """It says where it is, answers there, ends on a signal; a second on the same port is told why it cannot."""
+    model.save(tmp_path / "small.safetensors")
+    words = [sys.executable, "-m", "pellucid", "serve", str(tmp_path / "small.safetensors"), "--batch", "2", "--json"]
+    with subprocess.Popen([*words, "--port", "0", "--seed", "3"], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            told = json.loads(process.stdout.readline())
+            assert told["model"] == "small"
+            answer = httpx2.post(f"{told['address']}/v1/samples", json={}, timeout=60).json()
+            assert answer["seed"] == 3
+            again = [*words, "--port", told["address"].rpartition(":")[2]]
+            second = subprocess.run(again, capture_output=True, text=True, check=False)
+            assert second.returncode == 2
+            assert "something else listens there" in second.stderr
+            process.terminate()
+            assert process.wait(30) == -signal.SIGTERM
+        finally:
+            process.kill()

@@ -35,7 +35,7 @@ def serve(
     megabytes: Annotated[float, typer.Option(metavar="MB", min=0.01, help="Of a request's body.")] = 32.0,
     engine: Engine = "torch",
     seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Of requests that name none; any unless given.", show_default=False)
+        int | None, typer.Option(metavar="N", min=0, help="Of requests without one; any unless given.", show_default=False)
     ] = None,
     device: Device = "auto",
     json: Json = False,
@@ -52,8 +52,7 @@ def serve(
     Examples:
       pellucid serve emoji
       pellucid serve runs/photos --port 9000 --engine auto
-      PELLUCID_API_KEY=secret pellucid serve runs/photos --host 0.0.0.0
-      curl localhost:8000/v1/samples --json '{}' -H 'Accept: image/png' -o a.png
+      pellucid serve runs/photos --host 0.0.0.0 --api-key secret
     """
     if api_key is not None and (not api_key.isascii() or not api_key.strip()):
         raise ConfigError("--api-key: expected letters, digits and signs of ASCII")
@@ -93,6 +92,7 @@ def _listen(host: str, port: int) -> socket.socket:
         found = socket.socket(family, kind, protocol)
         found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         found.bind(place)
+        found.listen(2048)
     except OSError as error:
         busy = error.errno == errno.EADDRINUSE
         fix = "something else listens there, give another --port" if busy else "see --host, --port"
