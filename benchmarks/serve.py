@@ -79,7 +79,7 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
         f"**{answer(answered == asked.clients)}**"
     )
     half, most = (float(np.quantile(every, share)) for share in (0.5, 0.99))
-    yield f"\nFrom request to answer {half:.2f} s in the median, {most:.2f} at the 99th percentile, {every.max():.2f} at most."
+    yield f"\nTo the answer {half:.2f} s in the median, {most:.2f} at the 99th percentile, {every.max():.2f} at most"
     yield f"\n| round | samples a second, alone, {told['batch']} at once | served |\n|---|---|---|"
     for place, (one, other) in enumerate(zip(alone, served, strict=True), 1):
         yield f"| {place} | {one:.2f} | {other:.2f} |"
