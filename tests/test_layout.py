@@ -20,6 +20,7 @@ FLOORS = (
     {"interop", "evaluation"},
     {"training"},
     {"comparison", "tuning"},
+    {"serving"},
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))

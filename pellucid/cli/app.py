@@ -19,6 +19,7 @@ from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
+from pellucid.cli.serve import serve
 from pellucid.cli.speedup import speedup
 from pellucid.cli.train import train
 from pellucid.cli.tune import tune
@@ -33,7 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, tune, likelihood, doctor):
+COMMANDS = (
+    train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, tune, likelihood, serve, doctor,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data, name="data")
 
@@ -58,6 +62,7 @@ def pellucid(
       pellucid compare PHOTOS/ --minutes 5 --out compared
       pellucid tune PHOTOS/ --trials 20 --minutes 5 --out tuned
       pellucid likelihood runs/photos HELD_OUT/
+      pellucid serve runs/photos
       pellucid data show PHOTOS/
       pellucid doctor
     """
