@@ -4,9 +4,11 @@
     answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8]
     answers.py record NAME.json [NAME.json ...] --out records/answers.md
 
-DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|dialogues` makes it; RUN was trained on its
-train. Sources that are in the training data are left out of the test. chrF and BLEU are sacrebleu's, so is the paired
-bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
+DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was trained on its
+train. Sources that are in the training data are left out of the test. Both models draw from left to right, at one
+temperature where one is drawn and at another where the best of several is taken, which validation data chose. chrF and BLEU
+are sacrebleu's, so is the paired bootstrap of 1,000 samples by which others are compared with ours: p is the share in which
+they differ by no less by chance.
 """
 
 import argparse
@@ -57,10 +59,10 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     sources, targets = zip(*(test[place] for place in sorted(chosen)), strict=True)
     systems, seconds = dict[str, list[str]](), dict[str, float]()
     for name, draw in (
-        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, sources, asked.candidates)),
-        (OURS, lambda: ours(model, sources, 1)),
-        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, sources, asked.candidates, 1.0)),
-        ("autoregressive, likeliest tokens", lambda: theirs(other, sources, 1, 0.01)),
+        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, sources, asked.candidates, asked.temperature[1])),
+        (OURS, lambda: ours(model, sources, 1, asked.temperature[0])),
+        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, sources, asked.candidates, asked.others[1])),
+        ("autoregressive", lambda: theirs(other, sources, 1, asked.others[0])),
         (COPY, lambda: list(sources)), (NEAREST, lambda: nearest(train, sources)),
     ):  # fmt: skip
         began = perf_counter()
@@ -70,6 +72,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     return {
         "data": asked.data.name, "train": len(train), "n": len(sources), "samples": model.card["samples_seen"],
         "minutes": model.card["minutes"], "parameters": sum(p.numel() for p in model.denoiser.parameters()),
+        "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
         "seconds": seconds, "scores": compared(systems, targets),
         "shown": [{"source": sources[i], "target": targets[i], **{name: texts[i] for name, texts in systems.items()}}
                   for i in range(min(SHOWN, len(sources)))],
@@ -90,8 +93,9 @@ def fitting(model: Model, rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
             and len(text.words.encode(row[1])) < length - sourced]  # fmt: skip
 
 
-def ours(model: Model, sources: tuple[str, ...], candidates: int) -> list[str]:
-    made = answer(model, sources, candidates=candidates, seed=1)
+def ours(model: Model, sources: tuple[str, ...], candidates: int, temperature: float) -> list[str]:
+    how = {"name": "reveal", "first": "left", "temperature": temperature}
+    made = answer(model, sources, candidates=candidates, seed=1, sampler=how)
     assert isinstance(made.modality, Text)
     return made.modality.texts(made.data)
 
@@ -151,7 +155,8 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
         yield f"\n## {one['data']}\n"
         yield (
             f"{one['n']} test sources; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
-            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on as many.\n"
+            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on as many. "
+            f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
         )
         yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
         yield "|---|---|---|---|---|---|"
@@ -166,6 +171,10 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     yield from machine()
 
 
+def _named(temperatures: dict[str, list[float]]) -> str:
+    return "; ".join(f"{name} {one:g} and {several:g}" for name, (one, several) in temperatures.items())
+
+
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure a model that makes texts from texts.")
     commands = parser.add_subparsers(dest="command", required=True)
@@ -175,6 +184,8 @@ def _arguments() -> argparse.Namespace:
     measuring.add_argument("--data", type=Path, required=True)
     measuring.add_argument("-n", type=int, default=300)
     measuring.add_argument("--candidates", type=int, default=8)
+    measuring.add_argument("--temperature", type=float, nargs=2, default=[0.3, 0.7], metavar=("ALONE", "SEVERAL"))
+    measuring.add_argument("--others", type=float, nargs=2, default=[0.01, 0.7], metavar=("ALONE", "SEVERAL"))
     measuring.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record", help="write the record")
     recording.add_argument("json", type=Path, nargs="+")

@@ -1,6 +1,6 @@
 """Is a text that was asked for in a style recognised as of that style, by somebody else?
 
-    styles.py RUN --data FORTUNES --out records/styles.md [-n 400] [--guidance 1 1.5 2 3]
+    styles.py RUN --data FORTUNES --out records/styles.md [-n 400] [--guidance 1 1.5 2 3] [--steps 48]
 
 FORTUNES is as `pellucid data fetch fortunes` makes it; RUN was trained on its train. The judge is a logistic regression on
 weighted counts of words and runs of letters, which knows the training texts and not the model. Texts are judged that are
@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("-n", type=int, default=400, help="texts for each guidance, all styles together")
     parser.add_argument("--guidance", type=float, nargs="+", default=[1.0, 1.5, 2.0, 3.0])
+    parser.add_argument("--steps", type=int, default=None, help="of sampling; the model's own unless given")
     parser.add_argument("--out", type=Path, default=Path("records/styles.md"))
     asked = parser.parse_args()
     text = "\n".join([*_record(asked), ""])
@@ -53,7 +54,7 @@ def _record(asked: argparse.Namespace) -> Iterator[str]:
     real = float((judge.predict(unknown[0]) == np.asarray(unknown[1])).mean())
     rows, texts = [], list[str]()
     for guidance in asked.guidance:
-        made = model.sample(asked.n, label="all", guidance=guidance, seed=1)
+        made = model.sample(asked.n, label="all", guidance=guidance, steps=asked.steps, seed=1)
         assert isinstance(made.modality, Text)
         texts, labels = made.modality.texts(made.data), np.asarray(made.labels)
         found = judge.predict(texts)

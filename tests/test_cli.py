@@ -29,8 +29,8 @@ from pellucid.model.model import Model
 from pellucid.training.train import train
 
 COMMANDS = (
-    "train", "sample", "generate", "edit", "continue", "impute", "speedup", "evaluate", "compare", "likelihood", "export",
-    "doctor",
+    "train", "sample", "generate", "edit", "continue", "impute", "speedup", "evaluate", "compare", "tune", "likelihood",
+    "export", "serve", "doctor",
 )  # fmt: skip
 SETTINGS = ("network.name=mlp", "network.width=16", "network.depth=1", "training.batch=16", "sampling.steps=2")
 SET = " ".join(f"--set {setting}" for setting in SETTINGS)

@@ -19,7 +19,8 @@ FLOORS = (
     {"model"},
     {"interop", "evaluation"},
     {"training"},
-    {"comparison"},
+    {"comparison", "tuning"},
+    {"serving"},
     {"cli"},
 )
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))

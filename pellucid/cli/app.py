@@ -20,8 +20,10 @@ from pellucid.cli.generate import generate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
+from pellucid.cli.serve import serve
 from pellucid.cli.speedup import speedup
 from pellucid.cli.train import train
+from pellucid.cli.tune import tune
 from pellucid.core.errors import ConfigError, PellucidError
 
 OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "out of memory", "unable to allocate")
@@ -33,7 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, likelihood, export, doctor):
+COMMANDS = (
+    train, sample, generate, edit, continue_, impute, speedup, evaluate, compare, tune, likelihood, export, serve, doctor,
+)  # fmt: skip
+for command in COMMANDS:
     app.command(command.__name__.rstrip("_"))(command)
 app.add_typer(data, name="data")
 
@@ -56,8 +61,10 @@ def pellucid(
       pellucid speedup runs/photos --steps 6 --out fast.safetensors
       pellucid evaluate runs/photos
       pellucid compare PHOTOS/ --minutes 5 --out compared
+      pellucid tune PHOTOS/ --trials 20 --minutes 5 --out tuned
       pellucid likelihood runs/photos HELD_OUT/
       pellucid export runs/photos --loop --out photos-onnx
+      pellucid serve runs/photos
       pellucid data show PHOTOS/
       pellucid doctor
     """

@@ -2,17 +2,21 @@
 
 from pathlib import Path
 from shlex import quote
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choose_device, result
+
+if TYPE_CHECKING:
+    from pellucid.model.model import Model
 
 FILES = (
     ("model", "model.safetensors"), ("adapters", "lora.safetensors"), ("pipeline", "pipeline"),
     ("samples", "pictures/samples.npy"), ("samples", "pictures/samples.png"), ("to hear", "pictures/samples.wav"),
     ("to read", "pictures/samples.txt"),
     ("journey", "pictures/journey.gif"), ("report", "report.html"),
+    ("tracked", "wandb"),
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
 
@@ -43,6 +47,9 @@ def train(
     resume: Annotated[
         bool, typer.Option("--resume", metavar=FLAG, help="Go on with the run in --out as if never stopped.")
     ] = False,
+    track: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Beside TensorBoard: wandb, online if it has a key; wandb-offline.")
+    ] = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,
@@ -60,7 +67,7 @@ def train(
       pellucid train STYLE/ --out runs/style --minutes 30 --from emoji
       pellucid train --out runs/photos --resume
     """
-    from pellucid.cli.console import TrainingDisplay, console, counted, duration
+    from pellucid.cli.console import TrainingDisplay, console
     from pellucid.core.errors import ConfigError, InterruptedRunError
     from pellucid.training.train import train as run
 
@@ -72,19 +79,26 @@ def train(
         with TrainingDisplay(screen) as display:
             model = run(
                 data, out, start=start, minutes=minutes, samples=samples, size=size, condition=condition, latent=latent,
-                recipe=recipe,
-                settings=setting or [], seed=seed, resume=resume, device=choose_device(device), observer=display,
+                recipe=recipe, settings=setting or [], seed=seed, resume=resume, device=choose_device(device),
+                observer=display, track=track,
             )  # fmt: skip
     except InterruptedRunError as stop:
         raise InterruptedRunError(f"{stop}: {go_on}") from None
     except KeyboardInterrupt:
         saved = (out / "config.toml").is_file()
         raise InterruptedRunError(f"Interrupted. Go on with --resume: {go_on}" if saved else "Interrupted") from None
+    lines, files = _told(model, out, display.loss)
+    result(lines, {"run": out, **files, **model.card}, json, quiet)
+
+
+def _told(model: "Model", out: Path, loss: float | None) -> tuple[dict[str, str], dict[str, Path]]:
+    """What came of it, and the files that are there."""
+    from pellucid.cli.console import counted, duration
+
     files = {name: out / place for name, place in FILES if (out / place).exists()}
     spent = 60 * model.card["minutes"]
     done = counted(model.card["samples_seen"], "sample") + (f" in {duration(spent)}" if spent else "")
-    done += f", loss {display.loss:.4f}" if display.loss is not None else ""
+    done += f", loss {loss:.4f}" if loss is not None else ""
     played = files.get("to hear") or files.get("to read") or files["samples"]
     more = f"pellucid sample {quote(str(out))} -n 16 --out {played.name}"
-    lines = {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}
-    result(lines, {"run": out, **files, **model.card}, json, quiet)
+    return {"done": done, **{name: str(path) for name, path in files.items()}, "more": more}, files

@@ -84,6 +84,19 @@ class Keyed:
         return Key(self.seed, purpose, step).uniform(self.ids, shape)
 
 
+@dataclass(frozen=True)
+class Each:
+    """The draws of a batch whose samples were asked for apart: each has a (seed, id) of its own, as `Keyed` takes them."""
+
+    keys: Sequence[tuple[int, int]]
+
+    def normal(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        return torch.cat([Key(seed, purpose, step).normal([one], shape) for seed, one in self.keys])
+
+    def uniform(self, purpose: str, step: int, shape: Sequence[int]) -> Tensor:
+        return torch.cat([Key(seed, purpose, step).uniform([one], shape) for seed, one in self.keys])
+
+
 def _pairs(ids: Ids) -> list[tuple[int, int]]:
     array = np.asarray(ids)
     if array.ndim == 1:

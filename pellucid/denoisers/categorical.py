@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.conditioners.conditioner import Conditioner
-from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
+from pellucid.conditioners.known_tokens import KnownTokens
 from pellucid.core.shapes import expand
 from pellucid.denoisers.conditional import Conditional, together
 from pellucid.denoisers.denoiser import Cond
@@ -45,25 +45,19 @@ class Categorical(Conditional):
         self.embedding = nn.Embedding(process.states, EMBEDDED)
         self.places = nn.Embedding(length, EMBEDDED)
         self.head = Linear(EMBEDDED, process.categories)
+        nn.init.zeros_(self.head.bias)
 
     @property
     def sampling(self) -> dict[str, Any]:
         return {"sampler": "reveal" if Discrete.of(self.process).absorbing else "tokens"}
 
-    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Categories:
-        process, (x_t, t) = Discrete.of(self.process), self._forced(x_t, t, cond)
-        logits = self._logits(self._features(x_t, t, cond)).unsqueeze(1)
-        if process.absorbing:
-            logits = settled(logits, x_t, process.categories)
-        elif cond and "given" in cond:
-            known_here = (expand(t, x_t) == 0).to(x_t.device).unsqueeze(-1)
-            logits = torch.where(known_here, settled(logits, x_t), logits)
-        return Categories(logits.log_softmax(-1))
-
-    def at(self, where: Tensor, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:
-        """What `forward` says of some tokens that x_t does not settle, `where` (B, 1, L): (N, K). Of few, in less time."""
+    def forward(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> "Said":
         x_t, t = self._forced(x_t, t, cond)
-        return self._logits(self._features(x_t, t, cond)[where[:, 0]]).log_softmax(-1)
+        process, features = Discrete.of(self.process), self._features(x_t, t, cond)
+        if process.absorbing:
+            return Said(features, self.head, x_t, x_t == process.categories)
+        known = expand(t, x_t) == 0 if cond and "given" in cond else torch.zeros(())
+        return Said(features, self.head, x_t, (known == 0).expand(x_t.shape).to(x_t.device))
 
     def _forced(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> tuple[Tensor, Tensor]:
         """With what is given, which is clean."""
@@ -81,14 +75,30 @@ class Categorical(Conditional):
         features: Tensor = self.network(seen, c_noise.to(seen), said.vector, said.tokens)
         return features.movedim(1, -1)
 
-    def _logits(self, features: Tensor) -> Tensor:
-        """Never in 16 bits, of which probabilities would not sum to 1."""
-        logits: Tensor = self.head(features)
-        return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+class Said(Categories):
+    """What a network says, multiplied out for those tokens alone that somebody asks for.
+
+    Arguments:
+        features: (B, L, EMBEDDED), of which `head` makes logits.
+        open_: of which tokens of x_t (B, 1, L) it is not settled what they are.
+    """
+
+    def __init__(self, features: Tensor, head: nn.Module, x_t: Tensor, open_: Tensor) -> None:
+        self._features, self._head, self._x_t, self._open = features, head, x_t, open_
+
+    @property
+    def logits(self) -> Tensor:
+        said = _log_softmax(self._head(self._features)).unsqueeze(1)
+        own = self._x_t.clamp(max=said.shape[-1] - 1).unsqueeze(-1)
+        sure = torch.full_like(said, NEVER).scatter_(-1, own, 0.0)
+        return torch.where(self._open.unsqueeze(-1), said, sure)
+
+    def at(self, where: Tensor) -> Tensor:
+        """Of tokens that are not settled."""
+        return _log_softmax(self._head(self._features[where[:, 0]]))
 
 
-def settled(logits: Tensor, x_t: Tensor, mask: int = UNKNOWN) -> Tensor:
-    """Logits of tokens x_t, those that are no mask being what they are."""
-    own = x_t.clamp(max=logits.shape[-1] - 1).unsqueeze(-1)
-    sure = torch.full_like(logits, NEVER).scatter_(-1, own, 0.0)
-    return torch.where((x_t == mask).unsqueeze(-1), logits, sure)
+def _log_softmax(logits: Tensor) -> Tensor:
+    """Never in 16 bits, of which probabilities would not sum to 1."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32)).log_softmax(-1)

@@ -52,6 +52,10 @@ class Categories(Posterior):
     def logits(self) -> Tensor:
         return self._logits
 
+    def at(self, where: Tensor) -> Tensor:
+        """Log-probabilities (N, K) of those tokens alone where `where` (B, C, *space) is true."""
+        return self.logits[where]
+
 
 def choose(u: Tensor, probabilities: Tensor) -> Tensor:
     """The index that one uniform number of u (...) draws from each row of `probabilities` (..., K), shape (...).

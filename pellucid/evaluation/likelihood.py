@@ -16,6 +16,7 @@ from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.core.shapes import expand
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.losses.elbo import rates
 from pellucid.processes.discrete import Discrete
 
 GOLDEN = 0.618033988749895
@@ -140,7 +141,8 @@ def token_elbo(
         for i in range(levels):
             t = torch.where(noisy, expand((i + (offset + i * GOLDEN) % 1) / levels, x0), 0.0)
             x_t = process.corrupt(x0, t, draws.uniform("elbo", i, x0.shape[1:]))
-            total += process.rate(x0, x_t, denoiser(x_t, t, cond).logits, t).double().cpu().flatten(1).sum(1)
+            where, _, rate = rates(denoiser, x0, x_t, t.expand(x0.shape), cond)
+            total.index_add_(0, where.nonzero()[:, 0].cpu(), rate.double().cpu())
     return -total / levels
 
 

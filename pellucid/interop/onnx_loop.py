@@ -177,7 +177,7 @@ class _Frame:
         compose.add_prefix_graph(inner, "body/", rename_inputs=False, rename_outputs=False, inplace=True)
         inputs, tables, scan = self._scan("z" if self.decoder else "made" if given else "samples")
         numbers = {"centre": centre, "scale": scale, "nothing": 0.0}
-        constants = [numpy_helper.from_array(np.float32(value), name) for name, value in numbers.items()]
+        constants = [numpy_helper.from_array(np.array(value, np.float32), name) for name, value in numbers.items()]
         nodes, last = [*self._beginning(), scan], [*constants, *tables]
         samples = [helper.make_tensor_value_info("samples", FLOAT, _sizes(inputs[0]))]
         if given:

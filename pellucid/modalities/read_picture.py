@@ -1,5 +1,6 @@
 """One picture, as it is, for those who work on a single one."""
 
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pellucid.core.items import Rejection
 from pellucid.modalities.canvas import Canvas
 from pellucid.modalities.levels import Levels, black_and_white
 from pellucid.modalities.open_picture import KINDS, open_picture, why
+from pellucid.sources.entry import Entry
 from pellucid.sources.file import File
 
 
@@ -30,9 +32,14 @@ def read_picture(path: Path, channels: int) -> tuple[NDArray[np.uint8], tuple[st
         close = get_close_matches(path.name, [entry.name for entry in path.parent.glob("*")], n=1)
         raise DataError(f"There is no '{path}'." + (f" Did you mean '{path.with_name(close[0])}'?" if close else ""))
     (entry,) = File(path=path, name=path.name).entries()
+    if isinstance(entry, Rejection):
+        raise DataError(f"Cannot read '{path}' as a picture: {entry.reason}")
+    return read_entry(replace(entry, name=str(path)), channels)
+
+
+def read_entry(entry: Entry, channels: int) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+    """The same of what has no file."""
     try:
-        if isinstance(entry, Rejection):
-            raise DataError(entry.reason)
         with open_picture(entry) as picture:
             (width, height), values = picture.size, picture.values()
         levels = Levels()
@@ -44,4 +51,4 @@ def read_picture(path: Path, channels: int) -> tuple[NDArray[np.uint8], tuple[st
             grey = ("colours made grey, as the model knows no others",) * (picture.channels > channels == 1)
             return pixels, (*picture.notes, *grey)
     except Exception as error:  # decoders of damaged files raise whatever they come upon
-        raise DataError(f"Cannot read '{path}' as a picture: {why(error)}") from None
+        raise DataError(f"Cannot read '{entry.name}' as a picture: {why(error)}") from None

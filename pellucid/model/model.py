@@ -14,7 +14,7 @@ from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
 from pellucid.conditioners.prompt import expand
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
-from pellucid.core.random import Key, Keyed
+from pellucid.core.random import Draws, Each, Key, Keyed
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.guidance.observation import Observation
 from pellucid.modalities.modality import Modality
@@ -163,7 +163,9 @@ class Model:
         start: Start | None = None,
         given: Observation | None = None,
         known: Tensor | None = None,
+        cond: Cond | None = None,
         seed: int = 0,
+        keys: Sequence[tuple[int, int]] | None = None,
         batch: int = 64,
         journey: bool = False,
         progress: Callable[[int, int], None] | None = None,
@@ -184,7 +186,9 @@ class Model:
             given: what is known of the samples, in the codec's space: they are drawn from the posterior given it.
             known: values in the modality's range, (C, *space) for each sample or one for all, NaN where they are not known,
                 for a model that has learned to go on from such; they come back as they are.
+            cond: a row for each sample, as `condition` makes them, in place of label, prompt and known.
             seed: sample i depends on (seed, i) alone, not on `n` or `batch`.
+            keys: the (seed, i) of each sample, where they are of several calls.
             batch: how many are made at once.
             journey: keep the first samples at every step.
             progress: called with (steps done, steps in all) over all batches.
@@ -193,13 +197,11 @@ class Model:
             UserError: an unknown name, a value out of range, or parts that cannot work together.
         """
         _check(n, batch, seed, start, given)
-        config = self.sampling(
-            learned=start is None and given is None, sampler=sampler, steps=steps, guidance=guidance,
+        cond = self.condition(n, label=label, caption=prompt, given=known) if cond is None else cond
+        away, config = self.settle(
+            cond, negative, learned=start is None and given is None, sampler=sampler, steps=steps, guidance=guidance,
             guidance_interval=guidance_interval, against=against, grid=grid,
         )  # fmt: skip
-        cond, away = self.condition(n, label=label, caption=prompt, given=known), self._away(negative, config["guidance"])
-        if not cond.keys() - {"given"} and config["against"] == "null" and float(config["guidance"]) != 1:
-            config["guidance"] = 1.0 if guidance is None else self._refuse_guidance(guidance)
         process = self.denoiser.process
         method, spacing = assemble_sampler(config, process.schedule)
         whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
@@ -216,7 +218,7 @@ class Model:
                 if progress is not None:
                     progress(first // batch * ticks + now.step, ticks * -(-n // batch))
 
-            draws = Keyed(seed, list(ids))
+            draws = Each(keys[first : first + len(ids)]) if keys else Keyed(seed, list(ids))
             x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None, part)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
@@ -227,7 +229,7 @@ class Model:
         return Samples(
             data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=round(sum(calls.values()) / n), journey=frames,
             seconds=perf_counter() - began,
-            labels=_repeated([self.facts.labels[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
+            labels=_repeated([(*self.facts.labels, "")[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
             prompts=_repeated(prompt, n),
         )  # fmt: skip
 
@@ -243,7 +245,7 @@ class Model:
         prompts = [one for one in expand(prompt) for _ in range(n)]
         return self.sample(len(prompts), prompt=prompts, **settings)
 
-    def first(self, draws: Keyed, t: Tensor, start: Start | None = None, cond: Cond | None = None) -> Tensor:
+    def first(self, draws: Draws, t: Tensor, start: Start | None = None, cond: Cond | None = None) -> Tensor:
         """The state at time t that sampling starts from: noise alone, or over data, with known tokens in their places."""
         process = self.denoiser.process
         eps = process.noise(draws, "prior", 0, self.codec.latent_shape(self.facts.shape), t)
@@ -294,11 +296,20 @@ class Model:
                 cond[name] = conditioners[name].parse(value, n)
         return cond
 
-    def _away(self, negative: str | None, guidance: float) -> Cond:
-        """What a negative prompt asks guidance to lead away from."""
-        if negative is not None and float(guidance) == 1:
+    def settle(
+        self, cond: Cond, negative: str | None = None, *, learned: bool = True, **settings: Any
+    ) -> tuple[Cond, dict[str, Any]]:
+        """What guidance leads away from, and the settings of sampling, the defaults of which give way to what is asked for.
+
+        Raises:
+            ConfigError: guidance without anything that it could act on, or a negative prompt without guidance.
+        """
+        config = self.sampling(learned=learned, **settings)
+        if negative is not None and float(config["guidance"]) == 1:
             raise ConfigError(f"The negative prompt '{negative}' has no effect without guidance: set it above 1, such as 3")
-        return self.condition(1, caption=negative)
+        if not cond.keys() - {"given"} and config["against"] == "null" and float(config["guidance"]) != 1:
+            config["guidance"] = 1.0 if settings.get("guidance") is None else self._refuse_guidance(settings["guidance"])
+        return self.condition(1, caption=negative), config
 
     def _refuse_guidance(self, guidance: float) -> float:
         asking = " or ".join(["a label"] * bool(self.facts.labels) + ["a prompt"] * self.facts.captions)

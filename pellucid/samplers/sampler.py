@@ -15,6 +15,7 @@ from torch import Tensor
 from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Draws
 from pellucid.denoisers.denoiser import Cond, Denoiser
+from pellucid.denoisers.posterior import Categories
 from pellucid.processes.continuous import Continuous
 from pellucid.processes.process import Process
 
@@ -79,12 +80,11 @@ class Now:
         self.latest = self.denoiser(x, t, self.cond).mean
         return self.latest
 
-    def logits(self, x: Tensor, t: Tensor) -> Tensor:
-        """Log-probabilities of each token of x0 given x_t = x: one evaluation of the denoiser."""
+    def categories(self, x: Tensor, t: Tensor) -> Categories:
+        """p(x0 | x_t = x) of tokens: one evaluation of the denoiser."""
         self.nfe += self.denoiser.calls(float(t), self.cond is not None)
-        logits: Tensor = self.denoiser(x, t, self.cond).logits
-        self.latest = logits.argmax(-1)
-        return logits
+        found: Categories = self.denoiser(x, t, self.cond)
+        return found
 
     def sample(self, x: Tensor, t: Tensor) -> Tensor:
         """A draw from p(x0 | x_t = x): one evaluation of the denoiser."""

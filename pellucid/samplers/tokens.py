@@ -40,9 +40,9 @@ class TokenSampler(Sampler):
     def stochastic(self) -> bool:
         return True
 
-    def expected(self, now: Now, x: Tensor) -> Tensor:
-        """p(x0 | x_t) of each token, sharpened as asked for, (B, C, *space, K) in float64."""
-        p = (now.logits(x, now.t).double() / self.temperature).softmax(-1)
+    def sharpened(self, log_p: Tensor) -> Tensor:
+        """Probabilities (..., K), sharpened as asked for, in float64."""
+        p = (log_p.double() / self.temperature).softmax(-1)
         return p if self.top_p >= 1 else nucleus(p, self.top_p)
 
 
@@ -64,7 +64,7 @@ class Tokens(TokenSampler):
         require("remask", self.remask, 0, 1000, closed=True)
 
     def step(self, now: Now, x: Tensor) -> Tensor:
-        p = self.expected(now, x)
+        p = self.sharpened(now.categories(x, now.t).logits)
         if self.remask:
             there = Masked.of(now.process).reverse(x, p, now.t, now.s, self.remask)
         else:
@@ -97,21 +97,30 @@ class Reveal(TokenSampler):
         hidden = (x == process.mask).flatten(1)
         if not bool(hidden.any()):
             return x
-        p = self.expected(now, x).flatten(1, -2)
-        drawn = choose(now.source.uniform("sampler", now.step, hidden.shape[1:]).to(x.device), p)
+        said, u = now.categories(x, now.t), now.source.uniform("sampler", now.step, hidden.shape[1:]).to(x.device)
         (alpha_t, _), (alpha_s, _) = process.keep(now.t, x), process.keep(now.s, x)
         stay = torch.floor(hidden.sum(1) * float((1 - alpha_s) / (1 - alpha_t)) + 1e-9).long()
-        worth = self._worth(now, p.gather(-1, drawn.unsqueeze(-1)).squeeze(-1)).masked_fill(~hidden, -torch.inf)
-        rank = worth.argsort(1, descending=True).argsort(1)
-        shown = hidden & (rank < (hidden.sum(1) - stay)[:, None])
-        return torch.where(shown, drawn, x.flatten(1)).reshape(x.shape)
+        worth, count = self._worth(now, hidden), (hidden.sum(1) - stay)[:, None]
+        where = hidden if self.first == "surest" else _best(worth, hidden, count)
+        p, drawn = self.sharpened(said.at(where.reshape(x.shape))), x.flatten(1).clone()
+        drawn[where] = choose(u[where], p)
+        if self.first == "surest":
+            worth[where] += p.gather(-1, drawn[where].unsqueeze(-1)).squeeze(-1).log()
+            drawn = torch.where(_best(worth, hidden, count), drawn, x.flatten(1))
+        return drawn.reshape(x.shape)
 
-    def _worth(self, now: Now, p: Tensor) -> Tensor:
-        """By which tokens are ordered, (B, L), from the probabilities of those that were drawn."""
+    def _worth(self, now: Now, hidden: Tensor) -> Tensor:
+        """By which tokens are ordered, (B, L), before it is known what they are."""
         if self.first == "left":
-            return torch.arange(p.shape[1], 0, -1, device=p.device).expand(p.shape).double()
-        u = now.source.uniform("order", now.step, p.shape[1:]).to(p.device)
-        return u if self.first == "random" else p.log() - self.chance * float(now.t) * (-u.log()).log()
+            return torch.arange(hidden.shape[1], 0, -1, device=hidden.device).expand(hidden.shape).double()
+        u = now.source.uniform("order", now.step, hidden.shape[1:]).to(hidden.device)
+        return u if self.first == "random" else -self.chance * float(now.t) * (-u.log()).log()
+
+
+def _best(worth: Tensor, hidden: Tensor, count: Tensor) -> Tensor:
+    """Which of those that are hidden are shown: the `count` (B, 1) of most worth."""
+    rank = worth.masked_fill(~hidden, -torch.inf).argsort(1, descending=True).argsort(1)
+    return hidden & (rank < count)
 
 
 def nucleus(p: Tensor, share: float) -> Tensor:

@@ -50,6 +50,7 @@ from pellucid.training.start import START, keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
 from pellucid.training.teaching import learn_pairs
+from pellucid.training.tracker import Start
 
 FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
@@ -62,8 +63,9 @@ LOOK_BACK = 0.05
 
 
 def run(
-    config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None
-) -> Model:
+    config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None,
+    track: Start | None = None,
+) -> Model:  # fmt: skip
     """Train as `config` says; everything is written under `out`, and the model that is returned is what was saved there.
 
     Arguments:
@@ -72,6 +74,7 @@ def run(
         resume: go on from the newest checkpoint, as if never stopped; from the start if there is none.
         device: "cpu", "cuda", "mps".
         observer: told before the start and after each step.
+        track: starts the tracker that is told of the denoiser's training, beside TensorBoard.
 
     Raises:
         UserError: data, settings or folder at fault, before anything is trained.
@@ -93,6 +96,7 @@ def run(
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     if model.codec.learned:
         check_learning(config, prepared, model)
+    tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     if model.codec.learned:
         learn_codec(config, prepared, model, stage, identity, observer)
@@ -109,7 +113,7 @@ def run(
         state.plan.take(seconds)
         model.card["pairs"] = {"count": len(state.loss.pairs), "minutes": round(seconds / 60, 2)}
     _write_summary(folder, config, prepared, model)
-    journal = Journal(folder, state.seen)
+    journal = Journal(folder, state.seen, tracker)
     try:
         if observer is not None:
             observer.begin(prepared, model, state)

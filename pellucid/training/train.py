@@ -22,6 +22,7 @@ from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.prepare import kind_of
 from pellucid.training.start import settings_of
+from pellucid.training.tracker import tracking
 
 LOOK = 2**20
 """Pixels of all pictures of a first look together, of which labels and captions are shown."""
@@ -50,6 +51,7 @@ def train(
     resume: bool = False,
     device: str = "cpu",
     observer: Observer | None = None,
+    track: str | None = None,
 ) -> Model:
     """Train a model on `data`; model, log, pictures and report are written under `out`.
 
@@ -69,12 +71,13 @@ def train(
         resume: go on with the run in `out` as if it had never stopped.
         device: "cpu", "cuda", "mps".
         observer: told before the start, after each step, and how good the model is.
+        track: "wandb" or "wandb-offline": a tracker beside TensorBoard.
 
     Raises:
         UserError: something given is at fault; nothing was trained.
         DivergenceError, InterruptedRunError: see `loop.run`.
     """
-    out = Path(out)
+    out, tracker = Path(out), tracking(track)
     given = {
         "data.path": None if data is None else str(data if is_remote(Path(data)) else Path(data).absolute()),
         "data.size": size, "data.condition": condition, "seed": seed,
@@ -87,7 +90,7 @@ def train(
     own = load_config(out / NAME) if resume and (out / NAME).is_file() else None
     if start is not None and recipe is not None:
         raise ConfigError(f"start = {start} and recipe = {recipe}: give one of them, since a model has its settings")
-    base = load_recipe(recipe) if recipe else own or (_default(flags, settings) if start is None else settings_of(start))
+    base = load_recipe(recipe) if recipe else own or (default_for(flags, settings) if start is None else settings_of(start))
     if (recipe or own is None) and (minutes or samples):  # the recipe's length gives way
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
@@ -98,7 +101,7 @@ def train(
         config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
         _refuse_changes(own, config)
-    model = run(config, out, resume=resume, device=device, observer=observer)
+    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
@@ -106,8 +109,8 @@ def train(
     return model
 
 
-def _default(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
-    """The recipe that suits the kind of data."""
+def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
+    """The recipe that suits the kind of data, which `data.path=...` among the flags says."""
     asked = apply_settings(RunConfig(), [flag for flag in flags if flag.startswith("data.path=")])
     asked = apply_settings(asked, [setting for setting in settings if setting.startswith("modality.")])
     recipe = modalities[kind_of(asked)["name"]].recipe

@@ -1,0 +1,211 @@
+"""Samples of several requests made together, each as it would be made alone."""
+
+from collections import deque
+from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Lock, Thread
+from time import monotonic
+from typing import Any
+
+from pellucid.core.errors import PellucidError
+
+Tell = Callable[[int, int], None]
+"""Called with (steps done, steps in all)."""
+
+
+class FullError(PellucidError):
+    """As many are waiting as may."""
+
+
+class ClosedError(PellucidError):
+    """Nothing new is taken on."""
+
+
+class ExpiredError(PellucidError):
+    """The time that was given is over."""
+
+
+class DroppedError(PellucidError):
+    """Nobody waits for it any longer."""
+
+
+@dataclass(eq=False, kw_only=True)
+class Job:
+    """Some samples that one request asks for.
+
+    Attributes:
+        asked: what is asked for, which the batcher hands on without a look.
+        count: how many samples.
+        key: jobs of equal keys may share a batch.
+        most: samples of such a key that a batch may have; None: the batcher's own bound.
+        deadline: on the clock of `time.monotonic`.
+        tell: progress of the batch that has samples of the job.
+        future: a list of `count` results, in order, or an error.
+    """
+
+    asked: Any
+    count: int = 1
+    key: Hashable = None
+    most: int | None = None
+    deadline: float = float("inf")
+    tell: Tell = lambda _done, _whole: None
+    future: Future[list[Any]] = field(default_factory=Future)
+    taken: int = 0
+    made: dict[int, Any] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    @property
+    def left(self) -> int:
+        """Samples that no batch has yet."""
+        return self.count - self.taken
+
+    @property
+    def over(self) -> bool:
+        """Whether nobody waits for it: it was cancelled, has failed, or its time is over."""
+        if not self.future.done() and monotonic() > self.deadline:
+            self.end(ExpiredError("The time that was given is over"))
+        return self.future.done()
+
+    def end(self, found: list[Any] | Exception) -> None:
+        """With a result or an error; only the first counts."""
+        with self._lock:
+            if self.future.done() or not self.future.set_running_or_notify_cancel():
+                return
+            if isinstance(found, Exception):
+                self.future.set_exception(found)
+            else:
+                self.future.set_result(found)
+
+
+Row = tuple[Job, int]
+"""One sample: the job that asks for it, and its place there."""
+Draw = Callable[[Sequence[tuple[Any, int]], Callable[[int, int], None]], Sequence[Any]]
+"""Makes the samples of (asked, place) pairs, and tells its progress, which may raise to stop it."""
+
+
+class Batcher:
+    """A thread that makes what is asked for, as many samples at once as pay.
+
+    The key of the job at the head of the queue is served next: of all jobs of that key each gives one sample in turn until
+    the batch is full, and what is not done then goes to the end of the queue, so that a large job does not hold up small
+    ones. A batch that is not full waits for `linger`, as more may come.
+
+    Arguments:
+        draw: makes a batch.
+        rows: samples in a batch, at most.
+        waiting: samples that may wait.
+        linger: seconds.
+    """
+
+    def __init__(self, draw: Draw, *, rows: int, waiting: int, linger: float = 0.0) -> None:
+        self.draw, self.rows, self.waiting, self.linger = draw, rows, waiting, linger
+        self._queue, self._changed, self._closed = deque[Job](), Condition(), False
+        self.drawing: tuple[Row, ...] = ()
+        self._thread = Thread(target=self._work, name="batcher", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Have a job done; its future tells of it.
+
+        Raises:
+            FullError: too much is waiting.
+            ClosedError: the server is being shut down.
+        """
+        with self._changed:
+            if self._closed:
+                raise ClosedError("The server is shutting down")
+            if (there := self.depth) and there + job.count > self.waiting:
+                raise FullError(f"{there} samples are waiting, and {self.waiting} may")
+            self._queue.append(job)
+            self._changed.notify()
+
+    @property
+    def depth(self) -> int:
+        """Samples that wait."""
+        return sum(job.left for job in list(self._queue) if not job.future.done())
+
+    @property
+    def alive(self) -> bool:
+        """Whether the thread is there to work."""
+        return self._thread.is_alive()
+
+    def close(self, seconds: float) -> None:
+        """Take on no more, finish what was taken on, for so long at most; what is not done by then fails."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+        self._thread.join(seconds)
+        with self._changed:
+            left = {*self._queue, *(job for job, _ in self.drawing)}
+        for job in left:
+            job.end(ClosedError("The server was shut down"))
+
+    def _work(self) -> None:
+        while batch := self._next():
+            self.drawing = tuple(batch)
+            self._make(batch)
+            self.drawing = ()
+
+    def _next(self) -> list[Row]:
+        """The samples of the next batch; none when all is done and nothing more will come."""
+        with self._changed:
+            while not (first := self._first()) and not self._closed:
+                self._changed.wait()
+            if first is None:
+                return []
+            until = monotonic() + self.linger
+            while self._ready(first) < self._most(first) and not self._closed and (left := until - monotonic()) > 0:
+                self._changed.wait(left)
+            return self._take(first)
+
+    def _first(self) -> Job | None:
+        """What has waited longest and is still wanted."""
+        while self._queue and (self._queue[0].over or not self._queue[0].left):
+            self._queue.popleft()
+        return self._queue[0] if self._queue else None
+
+    def _most(self, first: Job) -> int:
+        return min(self.rows, first.most or self.rows)
+
+    def _ready(self, first: Job) -> int:
+        return sum(job.left for job in self._queue if job.key == first.key)
+
+    def _take(self, first: Job) -> list[Row]:
+        alike, rows = [job for job in self._queue if job.key == first.key and not job.over], list[Row]()
+        while len(rows) < self._most(first) and (some := [job for job in alike if job.left]):
+            for job in some[: self._most(first) - len(rows)]:
+                rows.append((job, job.taken))
+                job.taken += 1
+        for job in alike:  # what is not done yet has had its turn
+            self._queue.remove(job)
+            self._queue.extend([job] if job.left else [])
+        return rows
+
+    def _make(self, batch: Sequence[Row]) -> None:
+        jobs = list(dict.fromkeys(job for job, _ in batch))
+
+        def tell(done: int, whole: int) -> None:
+            if all(job.over for job in jobs):
+                raise DroppedError("Nobody waits for it any longer")
+            for job in jobs:
+                job.tell(done, whole)
+
+        if all(job.over for job in jobs):
+            return
+        try:
+            found = self.draw([(job.asked, place) for job, place in batch], tell)
+        except DroppedError:
+            return
+        except Exception as error:
+            if len(jobs) == 1:
+                jobs[0].end(error)
+            else:  # whose fault it is shows when each is alone
+                for job in jobs:
+                    self._make([row for row in batch if row[0] is job])
+            return
+        for (job, place), one in zip(batch, found, strict=True):
+            job.made[place] = one
+            if len(job.made) == job.count:
+                job.end([job.made[place] for place in range(job.count)])
+

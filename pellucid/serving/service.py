@@ -1,0 +1,103 @@
+"""A model at work for many: what may be asked of it, and jobs that wait their turn."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from secrets import randbits
+from time import monotonic, time
+from typing import Any
+
+from pellucid.core.errors import ConfigError
+from pellucid.model.model import Model
+from pellucid.serving.batcher import Batcher, DroppedError, Job, Tell
+from pellucid.serving.drawing import Asked, Made, best_batch, draw
+from pellucid.serving.watch import Watch
+
+LINGER = 0.05
+"""Of the time that a batch takes: how long one that is not full waits for more."""
+LONGEST_LINGER = 0.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """What the server puts up with.
+
+    Attributes:
+        samples: of one request.
+        waiting: samples of all requests that may wait.
+        seconds: from a request's arrival to its answer.
+        body: bytes of a request.
+    """
+
+    samples: int = 64
+    waiting: int = 1024
+    seconds: float = 600.0
+    body: int = 32 * 2**20
+
+
+class Service:
+    """A model, the thread that runs it, and the figures of what it does.
+
+    Arguments:
+        model: as loaded.
+        name: by which requests call it.
+        rows: samples made at once; 0: as many as pay on this machine, which is measured.
+        seed: of requests that have none; None: a random one each.
+    """
+
+    def __init__(
+        self, model: Model, name: str, *, limits: Limits | None = None, rows: int = 0, seed: int | None = None
+    ) -> None:
+        self.model, self.name, self.limits = model, name, limits or Limits()
+        self.watch, self.began, self.seed = Watch(), int(time()), seed
+        self.rows, seconds = best_batch(model) if not rows else (rows, 0.0)
+        steps = int(model.sampling()["steps"])
+        self.batcher = Batcher(self._draw, rows=self.rows, waiting=self.limits.waiting,
+                               linger=min(LONGEST_LINGER, LINGER * steps * seconds))  # fmt: skip
+        self.watch.follow(lambda: self.batcher.depth, lambda: len(self.batcher.drawing))
+
+    def seed_for(self, asked: int | None) -> int:
+        """A request's own seed, or the server's, or any."""
+        own = self.seed if asked is None else asked
+        return randbits(63) if own is None else own
+
+    def sample(self, asked: Asked, tell: Tell = lambda _done, _whole: None) -> Job:
+        """Queue samples. Raises as `Batcher.submit` does, and a ConfigError for too many."""
+        if asked.n > self.limits.samples:
+            raise ConfigError(f"n = {asked.n}: at most {self.limits.samples} for a request")
+        return self._queue(Job(asked=asked, count=asked.n, key=asked.key, most=asked.most, tell=tell))
+
+    def work(self, task: Callable[[Tell], Any], tell: Tell = lambda _done, _whole: None) -> Job:
+        """Queue what is made by itself, by a task that tells its progress: its result is the only one in the job's list."""
+        return self._queue(Job(asked=task, key=object(), tell=tell))
+
+    def _queue(self, job: Job) -> Job:
+        job.deadline = monotonic() + self.limits.seconds
+        self.batcher.submit(job)
+        return job
+
+    def _draw(self, rows: Sequence[tuple[Any, int]], tell: Tell) -> list[Any]:
+        first = rows[0][0]
+        if not isinstance(first, Asked):
+            return [first(tell)]
+        made: list[Made] = draw(self.model, rows, tell)
+        self.watch.batch(len(rows))
+        return made
+
+
+async def finished(job: Job, gone: Callable[[], Awaitable[Any]]) -> list[Any]:
+    """The results of a job; it is given up when the client is gone, which the awaitable tells by its end.
+
+    Raises:
+        DroppedError: the client is.
+    """
+    result, left = asyncio.wrap_future(job.future), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait({result, left}, timeout=job.deadline - monotonic(), return_when=asyncio.FIRST_COMPLETED)
+        if left.done() and not result.done():
+            raise DroppedError("The client has gone")
+        _ = job.over  # which ends a job whose time is over
+        return await result
+    finally:
+        left.cancel()
+        job.future.cancel()

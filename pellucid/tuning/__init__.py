@@ -1,0 +1,1 @@
+"""Tuning: which settings learn most from some data in a given time."""

@@ -1,0 +1,185 @@
+"""Jobs that share batches: who goes with whom, in what order, and what becomes of those that fail or are given up."""
+
+from collections.abc import Sequence
+from concurrent.futures import CancelledError
+from threading import Event
+from time import monotonic, sleep
+from typing import Any
+
+import pytest
+
+from pellucid.serving.batcher import Batcher, ClosedError, ExpiredError, FullError, Job, Tell
+
+
+class Maker:
+    """Makes of (asked, place) the text "asked place", notes each batch, and waits to be let go on."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.go, self.began = Event(), Event()
+
+    def __call__(self, rows: Sequence[tuple[Any, int]], tell: Tell) -> list[str]:
+        self.batches.append([f"{asked}{place}" for asked, place in rows])
+        self.began.set()
+        assert self.go.wait(10)
+        tell(1, 2)
+        if any(asked == "bad" for asked, _ in rows):
+            raise ValueError("bad was asked for")
+        return self.batches[-1]
+
+
+@pytest.fixture
+def maker() -> Maker:
+    return Maker()
+
+
+def batcher(maker: Maker, **settings: Any) -> Batcher:
+    """One that is busy with a first job, so that what comes next is there all at once."""
+    made = Batcher(maker, **{"rows": 4, "waiting": 100, **settings})
+    made.submit(Job(asked="first", key="first"))
+    assert maker.began.wait(10)
+    return made
+
+
+def test_equal_keys_share_batches(maker: Maker) -> None:
+    """Samples of different keys never meet; each job gets its own, in order, whatever batches they came from."""
+    made = batcher(maker)
+    jobs = [Job(asked=name, count=count, key=key) for name, count, key in (("a", 2, 1), ("b", 1, 2), ("c", 3, 1))]
+    for job in jobs:
+        made.submit(job)
+    maker.go.set()
+    assert [job.future.result(10) for job in jobs] == [["a0", "a1"], ["b0"], ["c0", "c1", "c2"]]
+    assert maker.batches == [["first0"], ["a0", "c0", "a1", "c1"], ["b0"], ["c2"]]
+    made.close(10)
+
+
+def test_a_large_job_does_not_hold_up_small_ones(maker: Maker) -> None:
+    """Neither of its key, whose turn comes with each of its own, nor of another, which is served between its batches."""
+    made = batcher(maker)
+    large, small, other = Job(asked="l", count=40, key=1), Job(asked="s", key=1), Job(asked="o", key=2)
+    for job in (large, small, other):
+        made.submit(job)
+    maker.go.set()
+    assert len(large.future.result(10)) == 40
+    assert "s0" in maker.batches[1]
+    assert maker.batches[2] == ["o0"]
+    made.close(10)
+
+
+def test_a_key_with_a_bound_of_its_own(maker: Maker) -> None:
+    made = batcher(maker)
+    job = Job(asked="a", count=5, key=1, most=2)
+    made.submit(job)
+    maker.go.set()
+    job.future.result(10)
+    assert [len(batch) for batch in maker.batches] == [1, 2, 2, 1]
+    made.close(10)
+
+
+def test_no_more_wait_than_may(maker: Maker) -> None:
+    """One that is too large by itself is taken where nothing else waits."""
+    made = batcher(maker, waiting=4)
+    made.submit(Job(asked="a", count=3))
+    with pytest.raises(FullError, match="3 samples are waiting, and 4 may"):
+        made.submit(Job(asked="b", count=2))
+    made.submit(Job(asked="c", count=1))
+    assert made.depth == 4
+    maker.go.set()
+    made.close(10)
+    alone = Batcher(maker, rows=4, waiting=4)
+    job = Job(asked="d", count=9)
+    alone.submit(job)
+    assert len(job.future.result(10)) == 9
+    alone.close(10)
+
+
+def test_one_that_fails_alone_fails(maker: Maker) -> None:
+    made = batcher(maker)
+    good, bad, fine = (Job(asked=name, key=1) for name in ("good", "bad", "fine"))
+    for job in (good, bad, fine):
+        made.submit(job)
+    maker.go.set()
+    assert good.future.result(10) == ["good0"]
+    assert fine.future.result(10) == ["fine0"]
+    with pytest.raises(ValueError, match="bad was asked for"):
+        bad.future.result(10)
+    made.close(10)
+
+
+def test_what_nobody_waits_for_is_not_made(maker: Maker) -> None:
+    """Neither one that was cancelled, nor one whose time is over; a batch of such alone ends at its next step."""
+    made = batcher(maker)
+    gone, kept = (Job(asked=name, key=1) for name in ("gone", "kept"))
+    late = Job(asked="late", key=1, deadline=monotonic() + 0.05)
+    for job in (gone, late, kept):
+        made.submit(job)
+    gone.future.cancel()
+    sleep(0.1)
+    maker.go.set()
+    assert kept.future.result(10) == ["kept0"]
+    assert maker.batches[1:] == [["kept0"]]
+    with pytest.raises(ExpiredError, match="is over"):
+        late.future.result(10)
+    with pytest.raises(CancelledError):
+        gone.future.result(10)
+    maker.go.clear()
+    maker.began.clear()
+    running = Job(asked="running", key=1)
+    made.submit(running)
+    assert maker.began.wait(10)
+    running.future.cancel()
+    maker.go.set()
+    after = Job(asked="after", key=1)
+    made.submit(after)
+    assert after.future.result(10) == ["after0"]
+    made.close(10)
+
+
+def test_closing_finishes_what_was_taken_on(maker: Maker) -> None:
+    made = batcher(maker)
+    job = Job(asked="a", count=6, key=1)
+    made.submit(job)
+    maker.go.set()
+    made.close(10)
+    assert job.future.result(0) == [f"a{place}" for place in range(6)]
+    assert not made.alive
+    with pytest.raises(ClosedError, match="shutting down"):
+        made.submit(Job(asked="b"))
+
+
+def test_closing_ends_what_takes_too_long(maker: Maker) -> None:
+    made = batcher(maker)
+    job = Job(asked="a", key=1)
+    made.submit(job)
+    made.close(0.05)
+    with pytest.raises(ClosedError, match="was shut down"):
+        job.future.result(0)
+    maker.go.set()
+
+
+def test_a_batch_that_is_not_full_waits_for_more(maker: Maker) -> None:
+    """For the linger at most."""
+    made = batcher(maker, linger=0.5)
+    maker.go.set()
+    one = Job(asked="a", key=1)
+    made.submit(one)
+    sleep(0.1)
+    two = Job(asked="b", key=1)
+    made.submit(two)
+    two.future.result(10)
+    assert one.future.result(10) == ["a0"]
+    assert maker.batches[-1] == ["a0", "b0"]
+    made.close(10)
+
+
+def test_progress_is_told_to_all_of_a_batch(maker: Maker) -> None:
+    made, told = batcher(maker), list[str]()
+    jobs = [Job(asked=name, key=1, tell=lambda done, whole, name=name: told.append(f"{name} {done}/{whole}"))
+            for name in "ab"]  # fmt: skip
+    for job in jobs:
+        made.submit(job)
+    maker.go.set()
+    for job in jobs:
+        job.future.result(10)
+    assert told == ["a 1/2", "b 1/2"]
+    made.close(10)
