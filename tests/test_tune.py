@@ -15,11 +15,11 @@ from commands import call
 from pellucid.core.errors import ConfigError, DataError, DivergenceError, InterruptedRunError, UnsupportedError, UserError
 from pellucid.core.random import Keyed
 from pellucid.data.pack import Pack
+from pellucid.evaluation.held_out import HeldOut
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from pellucid.training.loop import run
 from pellucid.training.train import train
 from pellucid.tuning.dimension import configured
-from pellucid.tuning.held_out import HeldOut
 from pellucid.tuning.recipe import as_recipe
 from pellucid.tuning.tried import Tried
 from pellucid.tuning.tune import tune

@@ -17,13 +17,13 @@ from pellucid.core.errors import ConfigError
 from pellucid.core.random import Keyed
 from pellucid.denoisers.mixture import Mixture
 from pellucid.denoisers.posterior import Mean
+from pellucid.evaluation.held_out import LEVELS, HeldOut, value_loss
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules import schedules
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from pellucid.training.loop import assemble
 from pellucid.training.prepare import prepare
 from pellucid.tuning.dimension import Dimension, configured
-from pellucid.tuning.held_out import LEVELS, HeldOut, value_loss
 from pellucid.tuning.importance import ACCENT, draw_importance
 from pellucid.tuning.space import Space
 from pellucid.tuning.split import split

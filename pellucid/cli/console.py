@@ -121,6 +121,7 @@ class TrainingDisplay:
         else:
             remaining = f"{round(left)} s left" if left < 10 else f"{duration(left)} left"
         facts = f"{state.seen:,} samples  {samples_per_second:.0f}/s  loss {self.loss:.4f}  {remaining}"
+        facts += f"  {state.word}" if state.word else ""
         self.bar.update(self.task, completed=state.plan.progress(state.seen), facts=facts, visible=True)
         if self.bar.disable and monotonic() - self.last >= self.every:
             self.last = monotonic()

@@ -136,7 +136,7 @@ def _round(
     def error(mean: Tensor) -> Tensor:
         return mean_per_sample((mean.cpu().double() - clean) ** 2).reshape(len(times), -1)
 
-    pieces = _Pieces(model, pack, seconds)
+    pieces = Pieces(model, pack, seconds)
     t = times.repeat_interleave(len(ids))
     exact, points = exact_mean(x_t.cpu(), t, process.schedule, pieces, labels.repeat(len(times)) if labelled else None)
     found = error(torch.cat(means))
@@ -144,7 +144,7 @@ def _round(
 
 
 @dataclass
-class _Pieces:
+class Pieces:
     """The data set piece by piece, given up as soon as all of them would take longer than `seconds`."""
 
     model: Model

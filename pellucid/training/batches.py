@@ -54,7 +54,8 @@ class Batches:
     nor the number of machines changes what a sample is trained with.
 
     `latents` are the same samples encoded before; without them each batch is encoded as it comes. `noises` are the names and
-    shapes of what the loss needs besides. `forcing` gives parts of samples times of their own.
+    shapes of what the loss needs besides. `forcing` gives parts of samples times of their own. `among` are the ids that are
+    trained on, all unless given.
     """
 
     pack: Pack
@@ -70,9 +71,10 @@ class Batches:
     latents: Pack | None = None
     noises: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     forcing: Forcing | Leading | None = None
+    among: NDArray[np.int64] | None = None
 
     def __call__(self, start: int, n: int) -> NoisyBatch:
-        shown = Showing.at(self.pack, self.seed, start, n)
+        shown = Showing.at(self.pack, self.seed, start, n, self.among)
         x0 = self._clean(shown)
         drawn, times = self.times.draw(self.seed, shown.positions, self.process.schedule), []
         eps, conds, noises, labels = [], [], [], self.pack.labels[shown.ids]

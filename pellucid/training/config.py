@@ -123,6 +123,8 @@ class TrainingConfig(BaseModel):
     the model file; 0: not. With `minutes` progress is known from the first plan on, at 5% of them.
     `start`: a model to go out from, a run folder or file; "": none. `rank`: of the adapters that are trained instead of its
     weights; 0: the weights themselves.
+    `held_out`: samples that are not trained on, by which a run knows whether it still learns; None: with `minutes` a
+    twentieth of the data if there are enough, else none.
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """
 
@@ -144,6 +146,7 @@ class TrainingConfig(BaseModel):
     checkpoint_samples: int | None = Field(None, ge=1)
     keep_checkpoints: int = Field(2, ge=1)
     log_samples: int = Field(1280, ge=1)
+    held_out: int | None = Field(None, ge=0)
     evaluate: bool = True
 
 

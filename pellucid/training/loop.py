@@ -8,8 +8,10 @@ import sys
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
+import numpy as np
 import torch
 
 from pellucid.codecs.identity import Identity
@@ -17,6 +19,7 @@ from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
 from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write, clear_temporaries
+from pellucid.data.held_out import held_out
 from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
@@ -30,11 +33,13 @@ from pellucid.model.model import Model
 from pellucid.networks.low_rank import merge
 from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
+from pellucid.training.budget import Fit
 from pellucid.training.codec import begun, check_learning, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.forcing import Forcing, Leading, forced_share
+from pellucid.training.journal import NAME as LOG
 from pellucid.training.journal import Journal
 from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
@@ -46,6 +51,7 @@ from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
 from pellucid.training.stages import codec_learns, denoiser_stage, has_unit_latents
+from pellucid.training.standing import standing_of
 from pellucid.training.start import START, keep_start, start_from
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.steps import Steps
@@ -64,7 +70,7 @@ LOOK_BACK = 0.05
 
 def run(
     config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None,
-    track: Start | None = None,
+    track: Start | None = None, fit: Fit | None = None,
 ) -> Model:  # fmt: skip
     """Train as `config` says; everything is written under `out`, and the model that is returned is what was saved there.
 
@@ -75,20 +81,25 @@ def run(
         device: "cpu", "cuda", "mps".
         observer: told before the start and after each step.
         track: starts the tracker that is told of the denoiser's training, beside TensorBoard.
+        fit: settles what a new run of so many minutes leaves open.
 
     Raises:
         UserError: data, settings or folder at fault, before anything is trained.
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
-    folder = Path(out)
+    folder, began = Path(out), perf_counter()
+    new = not (folder / CONFIG).is_file()
     config = settled(_open_run(config, folder, resume), device)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
     saved, stage = folder / "checkpoints", folder / "codec"
     newest = checkpoints(saved)[-1:] if resume else []
     prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(stage)))
-    config = config.model_copy(update={"modality": prepared.kind})
+    config, budget = config.model_copy(update={"modality": prepared.kind}), None
+    if fit is not None and new and config.training.minutes is not None:
+        budget = fit(config, prepared, folder / "data")
+        config, prepared = budget.config, budget.prepared
     model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
     identity = _identity(config, prepared)
     if newest:
@@ -117,9 +128,16 @@ def run(
     try:
         if observer is not None:
             observer.begin(prepared, model, state)
-        steps = Steps(config.training, state, batches, saved, identity, journal, observer)
+        if budget is not None:
+            budget.announce()
+            journal.write("budget", state.seen, **budget.event)
+            state.plan.take(perf_counter() - began + budget.after)
+        standing = standing_of(config, model, batches, folder / LOG)
+        steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing)
         steps.run()
         steps.save()
+        if standing is not None:
+            standing.end(state, journal)
         _finish(config, prepared, model, state, folder)
         journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
         if "mean" in model.denoiser.offers and not model.facts.missing:  # the floor is of whole samples
@@ -183,7 +201,8 @@ def _open_run(config: RunConfig, folder: Path, resume: bool) -> RunConfig:
         path = config.data.path or own.data.path
         if not path:
             raise ConfigError(f"'{saved}' does not say where the data is: give its path")
-        return own.model_copy(update={"data": own.data.model_copy(update={"path": path})})
+        training = own.training.model_copy(update={"held_out": own.training.held_out or 0})
+        return own.model_copy(update={"data": own.data.model_copy(update={"path": path}), "training": training})
     if saved.exists():
         raise ConfigError(f"'{folder}' already holds a run: add --resume to go on with it, or choose another --out")
     if resume and not (config.data.path and (config.training.samples or config.training.minutes)):
@@ -230,7 +249,10 @@ def _assemble_state(
 def _assemble_batches(
     config: RunConfig, prepared: Prepared, model: Model, times: Times, noises: dict[str, tuple[int, ...]]
 ) -> Batches:
-    share = prepared.modality.given if config.loss.given is None else config.loss.given
+    count, share = len(prepared.pack), prepared.modality.given if config.loss.given is None else config.loss.given
+    held = held_out(count, config.training.held_out or 0, config.seed)
+    if held.all():
+        raise ConfigError(f"training.held_out = {config.training.held_out} leaves nothing of {count} samples to train on")
     conditions = Conditions(model.conditioners, config.loss.drop_condition, Revealing(share))
     forced, sourced = forced_share(config, prepared.modality), prepared.modality.sourced
     return Batches(
@@ -238,6 +260,7 @@ def _assemble_batches(
         config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
         forcing=Forcing(forced, prepared.modality.spans) if forced else Leading(sourced) if sourced else None,
+        among=np.flatnonzero(~held) if held.any() else None,
     )  # fmt: skip
 
 
@@ -265,6 +288,8 @@ def _identity(config: RunConfig, prepared: Prepared) -> str:
     unused = {name: True for name, there in stages.items() if not there}
     exclude: Any = {"training": FREE, "data": {"path"}, "sampling": True, **unused}
     values = config.model_dump(mode="json", exclude=exclude)
+    if not config.training.held_out:  # as before there was such a setting
+        del values["training"]["held_out"]
     return sha256(json.dumps([values, prepared.pack.content], sort_keys=True).encode()).hexdigest()
 
 

@@ -85,11 +85,12 @@ class Plan:
 
     def state(self) -> dict[str, Any]:
         """For the checkpoint."""
-        return {"elapsed": self.elapsed, "legs": self.legs, "planned_at": self.planned_at}
+        return {"elapsed": self.elapsed, "legs": self.legs, "planned_at": self.planned_at, "minutes": self.minutes}
 
     def restore(self, state: dict[str, Any]) -> Self:
         """From a checkpoint's state."""
         self.elapsed, self.planned_at = state["elapsed"], state["planned_at"]
+        self.minutes = state.get("minutes", self.minutes)
         self.legs = [(int(a), float(b), int(c)) for a, b, c in state["legs"]]
         return self
 

@@ -24,10 +24,11 @@ class Showing:
     passes: list[tuple[int, NDArray[np.bool_], Draws]]
 
     @classmethod
-    def at(cls, pack: Pack, seed: int, start: int, n: int) -> "Showing":
-        """Positions start .. start + n - 1."""
-        positions = np.arange(start, start + n, dtype=np.int64)
-        ids, epochs = stream(seed, len(pack), start, n), positions // len(pack)
+    def at(cls, pack: Pack, seed: int, start: int, n: int, among: NDArray[np.int64] | None = None) -> "Showing":
+        """Positions start .. start + n - 1 of the stream of all samples, or of those `among` them."""
+        positions, count = np.arange(start, start + n, dtype=np.int64), len(pack) if among is None else len(among)
+        ids, epochs = stream(seed, count, start, n), positions // count
+        ids = ids if among is None else among[ids]
         parts = [(int(epoch), epochs == epoch) for epoch in range(epochs[0], epochs[-1] + 1)]
         return cls(pack, positions, ids, [(epoch, here, Keyed(seed, ids[here])) for epoch, here in parts])
 

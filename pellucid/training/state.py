@@ -1,7 +1,8 @@
 """Everything that training remembers, and its checkpoints."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ class TrainingState:
     """Weights, optimiser, averages, the weak version, plan, samples and steps so far, losses since the log's last line.
 
     There is nothing else, so resuming is exact. `fixed` names weights of what is trained that stay as they were in the model
-    which training goes out from: they are neither averaged nor stored.
+    which training goes out from: they are neither averaged nor stored. `word` is what `Standing` last said, to be shown.
     """
 
     loss: Loss
@@ -37,6 +38,7 @@ class TrainingState:
     step: int = 0
     losses: list[float] = field(default_factory=list)
     fixed: frozenset[str] = frozenset()
+    word: str = ""
 
     def follow(self, widths: Iterable[float]) -> None:
         """Average the weights from now on."""
@@ -63,6 +65,16 @@ class TrainingState:
     def averaged(self) -> dict[str, Tensor]:
         """The weights that make the model: the first average, or those of the last step if there is none."""
         return {**self._trained(), **(self.averages[0].average if self.averages else {})}
+
+    @contextmanager
+    def as_averaged(self) -> Iterator[None]:
+        """The averages of the weights in the place of the weights, for a while."""
+        own = {name: value.clone() for name, value in self._trained().items()}
+        self.loss.trained.load_state_dict(self.averaged())
+        try:
+            yield
+        finally:
+            self.loss.trained.load_state_dict(own)
 
     def widest(self) -> dict[str, Tensor]:
         """The weights that make its weak version: the widest average, which is furthest behind."""

@@ -18,6 +18,7 @@ from pellucid.training.journal import Journal
 from pellucid.training.pace import Pace
 from pellucid.training.plan import learning_rate_factor
 from pellucid.training.signals import stop_signals
+from pellucid.training.standing import EVENT, Standing
 from pellucid.training.state import TrainingState, checkpoints
 
 
@@ -36,6 +37,7 @@ class Steps:
         config: with the precision settled: bfloat16 is where torch holds it safe, by autocast.
         checkpoints: their folder.
         identity: of the run, written into each checkpoint.
+        standing: by which it is known whether training still learns.
     """
 
     config: TrainingConfig
@@ -45,6 +47,7 @@ class Steps:
     identity: str
     journal: Journal
     observer: StepObserver | None = None
+    standing: Standing | None = None
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
@@ -69,12 +72,24 @@ class Steps:
                 if self.observer is not None:
                     self.observer.step(state, loss, rate)
                 self._log(loss, norm, rate, last=plan.total is not None and state.seen >= plan.total)
+                now += self._look()
                 if stop or self._due():
                     self.save()
                 if stop:
                     raise InterruptedRunError(
                         f"Stopped by {stop[0]} after {state.seen:,} samples; everything is saved. Go on with --resume"
                     )
+
+    def _look(self) -> float:
+        """Measure how training stands if it is time: the seconds that it took, which are no slower steps."""
+        began = monotonic()
+        found = None if self.standing is None else self.standing.look(self.state)
+        if found is None:
+            return 0.0
+        self.journal.write(EVENT, self.state.seen, **found)
+        took = monotonic() - began
+        self.state.plan.elapsed += took
+        return took
 
     def save(self) -> None:
         """Write a checkpoint, unless a weight has gone bad since the loss was last seen."""

@@ -17,6 +17,7 @@ from pellucid.model.model import Model
 from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config, load_recipe
+from pellucid.training.fit import fit
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
@@ -101,12 +102,18 @@ def train(
         config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
         _refuse_changes(own, config)
-    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker)
+    tell, fixed = observer.tell if observer else _silent, [each.partition("=")[0].strip() for each in (*flags, *settings)]
+    fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
+    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
-        measure(model, out, look, observer.tell if observer else lambda *_: None)
+        measure(model, out, look, tell)
     return model
+
+
+def _silent(name: str, text: str) -> None:
+    """Nobody is told."""
 
 
 def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:

@@ -14,7 +14,7 @@ from pellucid.core.config import build
 from pellucid.core.errors import DataError, UserError
 from pellucid.core.items import Item, Record
 from pellucid.data.hashing import fingerprint
-from pellucid.data.order import order
+from pellucid.data.held_out import LEAST, held_out, share_of
 from pellucid.data.pack import Pack, is_pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
@@ -22,12 +22,10 @@ from pellucid.training.config import RunConfig
 from pellucid.training.prepare import PICTURES, kind_of, prepare
 
 TRAIN, HELD_OUT = "train", "held-out"
-SHARE, LEAST, MOST = 0.1, 8, 256
-"""Of the samples that are held out, and how many at least and at most."""
+SHARE = 0.1
+"""Of the samples that are held out."""
 SMALLEST = 5 * LEAST
 """Samples that there must be in all."""
-RUN, RUNS = 16, 8
-"""Held out are runs of as many neighbours, since windows of one recording overlap; fewer where there would be few runs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,13 +85,7 @@ def _held_out(whole: Pack, seed: int) -> NDArray[np.bool_]:
             f"The data has {count} samples: tuning needs {SMALLEST} or more, of which it measures on at least {LEAST} that "
             "no trial trains on"
         )
-    wanted = int(np.clip(SHARE * count, LEAST, MOST))
-    length = min(RUN, wanted // RUNS)
-    runs = count // length
-    chosen = order(seed, 0, runs, np.arange(wanted // length))
-    held = np.zeros(count, dtype=bool)
-    held[(chosen[:, None] * length + np.arange(length)).ravel()] = True
-    return held
+    return held_out(count, share_of(count, SHARE), seed)
 
 
 def _records(whole: Pack, ids: NDArray[np.int64]) -> Iterator[Record]:

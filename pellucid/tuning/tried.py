@@ -7,8 +7,8 @@ from statistics import fmean, stdev
 from typing import Any, Self
 
 from pellucid.core.optional import optional
+from pellucid.evaluation.held_out import unit_of
 from pellucid.evaluation.wording import figure
-from pellucid.tuning.held_out import unit_of
 from pellucid.tuning.space import Space
 
 DEFAULT, FAILED, LOSSES, SEEN = "default", "failed", "losses", "samples_seen"
@@ -70,7 +70,7 @@ class Tried:
         return cls(
             trials=tuple(_trial(each, space) for each in frozen if counts(each)), defaults=space.defaults(),
             interrupted=sum(each.state.name == "FAIL" and not counts(each) for each in frozen),
-            importance=_importance(study), length=length, unit=unit_of(space.base),
+            importance=_importance(study), length=length, unit=unit_of(space.base.denoiser),
         )  # fmt: skip
 
     @cached_property

@@ -6,15 +6,16 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pellucid.core.errors import ConfigError, UserError
+from pellucid.core.errors import ConfigError, UnsupportedError, UserError
 from pellucid.core.optional import optional
+from pellucid.evaluation.held_out import HeldOut, measurable
+from pellucid.model.model import Model
 from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from pellucid.training.loop import assemble
 from pellucid.training.prepare import Prepared, prepare
 from pellucid.training.train import Observer, default_for
 from pellucid.tuning.dimension import configured
-from pellucid.tuning.held_out import HeldOut
 from pellucid.tuning.publish import publish
 from pellucid.tuning.space import Space
 from pellucid.tuning.split import Parts, split
@@ -103,11 +104,25 @@ def _of_pack(config: RunConfig, parts: Parts) -> RunConfig:
 def _check(config: RunConfig, space: Space, held_out: HeldOut, *, theirs: bool) -> None:
     """Refuse what no trial could be made of: before the first, and of a space of one's own each dimension by itself."""
     prepared: Prepared = prepare(config, held_out.pack.folder.parent)
-    held_out.check(assemble(config, prepared)[0])
+    _refuse_incomparable(assemble(config, prepared)[0])
     for dimension in space.dimensions if theirs else ():
         if dimension.applies(config):
             for value in dimension.values or (dimension.low, dimension.high):
                 assemble(configured(config, {dimension.key: value}), prepared)
+
+
+def _refuse_incomparable(model: Model) -> None:
+    """A model of which there is no loss that could be compared between trials."""
+    if model.codec.learned:
+        raise UnsupportedError(
+            "Tuning compares errors of what is diffused, and an autoencoder makes that anew in every trial: leave "
+            "codec.name = kl out, or tune on latents that are packed already"
+        )
+    if not measurable(model):
+        raise UnsupportedError(
+            f"Tuning compares errors of a mean, which a denoiser of kind {type(model.denoiser).__name__} does not give: "
+            "expected denoiser.name = regression, wiener or categorical"
+        )
 
 
 def _what(base: RunConfig, space: Space, parts: Parts) -> dict[str, Any]:

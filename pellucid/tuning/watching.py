@@ -1,18 +1,16 @@
 """A trial under way: measured at points of it, and stopped where it falls behind."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from pellucid.core.errors import DivergenceError
 from pellucid.core.optional import optional
+from pellucid.evaluation.held_out import HeldOut
 from pellucid.model.model import Model
 from pellucid.training.observer import Observer
 from pellucid.training.prepare import Prepared
 from pellucid.training.state import TrainingState
-from pellucid.tuning.held_out import HeldOut
 
 POINTS = 8
 """Equal parts of a trial, after each of which but the last it is measured; the last measure is of all that is held out."""
@@ -46,7 +44,7 @@ class Watching:
         if state.loss.trained is not model.denoiser or not self.point / POINTS <= progress < 1:
             return
         self.point = int(progress * POINTS)
-        with _averaged(model, state):
+        with state.as_averaged():
             self.report(float(self.held_out(model, self.held_out.pack.spread(QUICK)).mean()))
         self.point += 1
 
@@ -57,14 +55,3 @@ class Watching:
         self.trial.report(value, self.point)
         if self.point < POINTS and not self.trial.user_attrs.get("default") and self.trial.should_prune():
             raise optional("optuna", "Tuning", "tune").TrialPruned()
-
-
-@contextmanager
-def _averaged(model: Model, state: TrainingState) -> Iterator[None]:
-    """The averages of the weights in the place of the weights."""
-    own = {name: value.clone() for name, value in model.denoiser.state_dict().items()}
-    model.denoiser.load_state_dict(state.averaged())
-    try:
-        yield
-    finally:
-        model.denoiser.load_state_dict(own)

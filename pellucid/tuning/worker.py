@@ -10,12 +10,12 @@ from typing import Any
 
 from pellucid.core.errors import InterruptedRunError, PellucidError, UserError
 from pellucid.core.random import Key
+from pellucid.evaluation.held_out import HeldOut, unit_of
 from pellucid.evaluation.wording import duration, figure
 from pellucid.training.config import RunConfig
 from pellucid.training.loop import run
 from pellucid.training.train import Observer
 from pellucid.tuning.dimension import as_flags, configured
-from pellucid.tuning.held_out import HeldOut, unit_of
 from pellucid.tuning.space import Space
 from pellucid.tuning.study import choose_sampler, let_go
 from pellucid.tuning.tried import DEFAULT, FAILED, LOSSES, SEEN, Tried, counts
@@ -83,7 +83,7 @@ class Worker:
         known = "" if training.minutes is None else f", up to {duration(60 * training.minutes * left)} for one worker"
         before = f", {done} of them done before" if done else ""
         self.observer.tell("plan", f"{self.trials} trials of {each}{before}{known}; those that fall behind end early")
-        apart, unit = len(self.held_out.pack), unit_of(self.config)
+        apart, unit = len(self.held_out.pack), unit_of(self.config.denoiser)
         self.observer.tell("held out", f"{apart:,} samples that no trial trains on; compared is their loss, {unit}")
 
     def _trial(self, trial: Any) -> float:

@@ -1,6 +1,6 @@
 """How well a model does on data that it was not trained on, by a measure that no setting moves.
 
-A training loss depends on weighting, times, prediction and schedule, so between trials that differ in them it says nothing.
+A training loss depends on weighting, times, prediction and schedule, so between runs that differ in them it says nothing.
 What is compared is the error of the clean data at noise that is the same for all. Of values, with d the data's variance,
 
     L = mean over λ of E (SNR + 1/d) |D(x_t, t, cond) - x0|²,    λ = log(d SNR) = -4.5, -3.5, ..., 5.5
@@ -11,10 +11,11 @@ table 1, and these are the levels at which 95% of their training takes place: be
 shows. Of tokens L is the negative ELBO in bits per token, at stratified times (see `token_elbo`), which bounds the same
 quantity whatever the schedule and the process.
 
-Samples, noise and times are keyed by the seed and the sample, so they are the same in every trial: what differs between two
+Samples, noise and times are keyed by the seed and the sample, so they are the same in every run: what differs between two
 of them is known far better than either.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import log
 
@@ -25,14 +26,13 @@ from torch import Tensor
 
 from pellucid.codecs.identity import Identity
 from pellucid.conditioners.reader import Reader
-from pellucid.core.errors import UnsupportedError
 from pellucid.core.random import Keyed
 from pellucid.data.pack import Pack
 from pellucid.denoisers.denoiser import Cond
 from pellucid.evaluation.likelihood import token_elbo
+from pellucid.model.config import Section
 from pellucid.model.model import Model
 from pellucid.processes.continuous import Continuous
-from pellucid.training.config import RunConfig
 
 LEVELS = torch.arange(-4.5, 6, dtype=torch.float64)
 """log(d SNR), a natural logarithm."""
@@ -47,23 +47,6 @@ class HeldOut:
     pack: Pack
     seed: int
 
-    def check(self, model: Model) -> None:
-        """Refuse a model of which there is no such loss.
-
-        Raises:
-            UnsupportedError: it says why.
-        """
-        if model.codec.learned:
-            raise UnsupportedError(
-                "Tuning compares errors of what is diffused, and an autoencoder makes that anew in every trial: leave "
-                "codec.name = kl out, or tune on latents that are packed already"
-            )
-        if not model.facts.categories and "mean" not in model.denoiser.offers:
-            raise UnsupportedError(
-                f"Tuning compares errors of a mean, which a denoiser of kind {type(model.denoiser).__name__} does not give: "
-                "expected denoiser.name = regression, wiener or categorical"
-            )
-
     @torch.no_grad()
     def __call__(self, model: Model, ids: NDArray[np.int64] | None = None) -> Tensor:
         all_ids = np.arange(len(self.pack)) if ids is None else ids
@@ -71,14 +54,12 @@ class HeldOut:
         found = []
         for first in range(0, len(all_ids), CHUNK):
             some = all_ids[first : first + CHUNK]
-            stored, labels = self.pack[some]
-            x = model.modality.decode(stored)
-            x0 = model.codec.encode(x.to(model.device, model.dtype if x.is_floating_point() else None))
+            x0, labels = diffused(model, self.pack, some)
             found.append(measure(model, x0, self._cond(model, some, labels), Keyed(self.seed, some)).cpu())
         return torch.cat(found)
 
     def _cond(self, model: Model, ids: NDArray[np.int64], labels: NDArray[np.int64]) -> Cond:
-        """What each sample is: its label, its first caption. Labels that no trial trains on ask for nothing."""
+        """What each sample is: its label, its first caption. Labels that are unknown to the model ask for nothing."""
         cond: dict[str, Tensor] = {}
         known = {name: index for index, name in enumerate(model.facts.labels)}
         if known:
@@ -90,31 +71,53 @@ class HeldOut:
         return cond
 
 
-def unit_of(config: RunConfig) -> str:
-    """What the loss of such a model is, in words."""
-    if config.denoiser.get("name") == "categorical":
+def diffused(model: Model, pack: Pack, ids: NDArray[np.int64]) -> tuple[Tensor, NDArray[np.int64]]:
+    """What is diffused of samples (B, C, *space), and their labels (B,)."""
+    stored, labels = pack[ids]
+    x = model.modality.decode(stored)
+    return model.codec.encode(x.to(model.device, model.dtype if x.is_floating_point() else None)), labels
+
+
+def measurable(model: Model) -> bool:
+    """Whether there is such a loss of a model: one of tokens, or of a mean."""
+    return bool(model.facts.categories) or "mean" in model.denoiser.offers
+
+
+def unit_of(denoiser: Section) -> str:
+    """What the loss is, in words, of a model with this section of its configuration."""
+    if denoiser.get("name") == "categorical":
         return "bits per token"
     return "the squared error over all noise levels, 1 for who knows mean and variance alone"
 
 
 def value_loss(model: Model, x0: Tensor, cond: Cond, draws: Keyed) -> Tensor:
     """L of values (B, C, *space), NaN where one is missing, which then does not count."""
-    process, variance = Continuous.of(model.denoiser.process), model.facts.std**2
-    known = x0.isfinite()
-    x0, weights = torch.where(known, x0, 0), known.double()
-    if isinstance(model.codec, Identity) and model.modality.importance is not None:
-        weights = weights * model.modality.importance.to(weights)
     total = torch.zeros(len(x0), dtype=torch.float64)
+    for x_t, t, weight in noised(model, x0, draws):
+        total += weight * squared_error(model, model.denoiser(x_t, t, cond).mean, x0)
+    return total / len(LEVELS)
+
+
+def noised(model: Model, x0: Tensor, draws: Keyed) -> Iterator[tuple[Tensor, Tensor, float]]:
+    """At each level: x_t, t, and what the squared error counts there."""
+    process, variance = Continuous.of(model.denoiser.process), model.facts.std**2
+    x0 = x0.nan_to_num(0)
     for number, level in enumerate(LEVELS):
         t = process.snap(process.schedule.time_at(level - log(variance)))
         alpha, sigma = process.schedule.alpha(t), process.schedule.sigma(t)
         # the noise is as asked for where a schedule does not reach so far, too; chains have levels of their own
         ratio = (variance / level.exp()).sqrt() if process.gaussian else sigma / alpha
         eps = process.noise(draws, "held out", number, x0.shape[1:], t).to(x0)
-        mean = model.denoiser(alpha.to(x0) * (x0 + ratio.to(x0) * eps), t, cond).mean
-        squares = (weights * (mean - x0).double() ** 2).flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1)
-        total += (float(ratio) ** -2 + 1 / variance) * squares.cpu()
-    return total / len(LEVELS)
+        yield alpha.to(x0) * (x0 + ratio.to(x0) * eps), t, float(ratio) ** -2 + 1 / variance
+
+
+def squared_error(model: Model, mean: Tensor, x0: Tensor) -> Tensor:
+    """Per element of x0 that is not missing, as far as it matters: (B,)."""
+    weights = x0.isfinite().double()
+    if isinstance(model.codec, Identity) and model.modality.importance is not None:
+        weights = weights * model.modality.importance.to(weights)
+    squares = weights * (mean - x0.nan_to_num(0)).double() ** 2
+    return (squares.flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1)).cpu()
 
 
 def token_loss(model: Model, x0: Tensor, cond: Cond, draws: Keyed) -> Tensor:

@@ -1,0 +1,76 @@
+"""What a loss can be at best and at worst: that of whoever knows the training data by heart, and of a linear denoiser.
+
+Both are in the measure of `held_out`. The first is of training samples, with E[x0 | x_t] over all of them (Karras et al.
+2022, eq. 57): the nearer a model comes to it there, the more it knows them by heart. The second needs no training: of a
+stationary process of spectrum S(f), by its own variance, the error of the Wiener filter is
+
+    L = mean over λ of (e^λ + 1) mean over f, c of S / (1 + e^λ S)
+
+with S the eigenvalues of the spectral matrix of the channels, around the mean of the data at each place. It tells how hard
+data is before anything is learned of it. Of tokens that is their entropy one by one.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from pellucid.core.random import Keyed
+from pellucid.data.pack import Pack
+from pellucid.evaluation.floor import exact_mean
+from pellucid.evaluation.held_out import LEVELS, diffused, noised, squared_error
+from pellucid.evaluation.levels import Pieces
+from pellucid.model.model import Model
+from pellucid.processes.continuous import Continuous
+
+SPREAD = 2048
+"""Samples, spread over the data, by which its spectrum is told."""
+CHANNELS = 32
+"""That are told together; more are taken one by one."""
+
+
+@torch.no_grad()
+def by_heart(model: Model, pack: Pack, ids: NDArray[np.int64], *, seed: int, seconds: float) -> Tensor | None:
+    """The least loss of these training samples (n,); None where it is not known: too much data for the time, noise that is
+    not Gaussian, tokens, missing values, or conditions that are no labels.
+    """
+    facts, process = model.facts, model.denoiser.process
+    if facts.categories or facts.missing or facts.captions or not process.gaussian:
+        return None
+    x0, labels = diffused(model, pack, ids)
+    asked, names = list(noised(model, x0, Keyed(seed, ids))), torch.from_numpy(labels)
+    x_t = torch.cat([one for one, _, _ in asked]).cpu()
+    t = torch.stack([time.reshape(()) for _, time, _ in asked]).repeat_interleave(len(ids))
+    pieces = Pieces(model, pack, seconds)
+    schedule = Continuous.of(process).schedule
+    exact, _ = exact_mean(x_t, t, schedule, pieces, names.repeat(len(asked)) if facts.labels else None)
+    if not pieces.complete:
+        return None
+    rows = zip(exact.reshape(len(asked), *x0.shape), asked, strict=True)
+    return torch.stack([weight * squared_error(model, mean, x0.cpu()) for mean, (_, _, weight) in rows]).mean(0)
+
+
+@torch.no_grad()
+def linear_loss(model: Model, pack: Pack) -> float:
+    """Of a linear denoiser that is the same at every place."""
+    x0, _ = diffused(model, pack, pack.spread(SPREAD))
+    if model.facts.categories:
+        counts = torch.bincount(x0[:, :, model.modality.sourced :].flatten().cpu()).double()
+        shares = counts[counts > 0] / counts.sum()
+        return float(-(shares * shares.log2()).sum())
+    power = _spectrum(x0.cpu().float().nan_to_num(model.facts.mean)) / model.facts.std**2
+    snr = LEVELS.exp()
+    return float(((snr + 1) * (power[:, None] / (1 + snr * power[:, None])).mean(0)).mean())
+
+
+def _spectrum(x0: Tensor) -> Tensor:
+    """Variances of the parts that a linear filter tells apart, their mean being that of x0: one axis."""
+    x = x0 - x0.mean(0)
+    axes, size = tuple(range(2, x.ndim)), x[0, 0].numel()
+    waves = torch.fft.fftn(x, dim=axes).flatten(2) / size**0.5
+    if x.shape[1] > CHANNELS:
+        power: Tensor = waves.abs().square().mean(0).flatten().double()
+        return power
+    matrices = torch.einsum("ncf,ndf->fcd", waves, waves.conj()) / len(x)
+    values: Tensor = torch.linalg.eigvalsh(matrices).clamp(min=0).flatten().double()
+    return values

@@ -1,0 +1,74 @@
+"""What a run will come to, before it is started: its held-out loss, with an interval, from runs that were recorded.
+
+Of a run of D samples in batches of B with a network of N parameters, and the loss L₀ of a linear denoiser on its data,
+
+    log(L / L₀) = a + b · (x, x², z, x z, w),    x = log(D / 10⁴), z = log(N / 10⁶), w = log(B / 64)
+
+with b common to all data sets and an intercept a of each, so that a new one's lies where those of the others do: the
+interval is Student's, of a, of its spread between data sets and of what single runs differ by. The coefficients stand in
+expected.toml; benchmarks/scaling.py fits them (records/scaling.md).
+"""
+
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from math import exp, log
+from pathlib import Path
+from typing import Self
+
+TABLE = Path(__file__).with_name("expected.toml")
+COVERED = 0.8
+"""The share of new data sets whose loss the interval is to hold."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """Of values or of tokens.
+
+    Attributes:
+        intercept, slopes: a, the mean over data sets, and b.
+        spread: standard deviation of a new data set's log(L / L₀) around that.
+        quantile: of Student's distribution, by which the interval reaches to either side of the middle.
+    """
+
+    intercept: float
+    slopes: tuple[float, ...]
+    spread: float
+    quantile: float
+
+    def middle(self, samples: float, parameters: float, batch: int) -> float:
+        """log(L / L₀)."""
+        terms = zip(self.slopes, features(samples, parameters, batch), strict=True)
+        return self.intercept + sum(slope * value for slope, value in terms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expected:
+    """A held-out loss as it is expected, the ends of its interval, and that of a linear denoiser."""
+
+    loss: float
+    low: float
+    high: float
+    linear: float
+
+    @classmethod
+    def of(cls, law: Law, linear: float, samples: float, parameters: float, batch: int) -> Self:
+        """Of a run."""
+        middle, reach = law.middle(samples, parameters, batch), law.quantile * law.spread
+        loss, low, high = (linear * exp(middle + off) for off in (0.0, -reach, reach))
+        return cls(loss=loss, low=low, high=high, linear=linear)
+
+
+def features(samples: float, parameters: float, batch: float) -> tuple[float, ...]:
+    """Of a run, whose slopes are common to all data sets."""
+    x, z, w = log(samples / 1e4), log(parameters / 1e6), log(batch / 64)
+    return x, x**2, z, x * z, w
+
+
+@cache
+def laws() -> dict[str, Law]:
+    """By what is diffused: "values" or "tokens"; of which none is known yet, there is none."""
+    if not TABLE.is_file():
+        return {}
+    tables = tomllib.loads(TABLE.read_text(encoding="utf-8"))
+    return {name: Law(**{**table, "slopes": tuple(table["slopes"])}) for name, table in tables.items()}
