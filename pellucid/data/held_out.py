@@ -18,8 +18,8 @@ def share_of(count: int, share: float) -> int:
 
 def held_out(count: int, wanted: int, seed: int) -> NDArray[np.bool_]:
     """(count,), true for about `wanted` of `count` samples: runs of neighbours in keyed places."""
-    held = np.zeros(count, dtype=bool)
-    if wanted:
+    held = np.full(count, wanted >= count)
+    if 0 < wanted < count:
         length = max(1, min(RUN, wanted // RUNS))
         chosen = order(seed, 0, count // length, np.arange(max(1, wanted // length)))
         held[(chosen[:, None] * length + np.arange(length)).ravel()] = True

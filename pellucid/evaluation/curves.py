@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.evaluation.chart import Series, chart
-from pellucid.evaluation.history import History, column, number
+from pellucid.evaluation.history import History, column, number, numbers
 from pellucid.evaluation.markup import Markup
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ def metrics_of(event: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def training_curves(history: History) -> list[Markup]:
     """Loss, learning rate and speed, those that were logged twice or more."""
-    return [figure for figure in (_loss(history), _rate(history), _speed(history)) if figure]
+    return [figure for figure in (_loss(history), _standing(history), _rate(history), _speed(history)) if figure]
 
 
 def metric_curves(history: History) -> list[Markup]:
@@ -79,6 +79,22 @@ def _loss(history: History) -> Markup | None:
     line = Series(x=samples, y=smoothed(loss, len(loss) // 25), label="smoothed")
     raw = Series(x=samples, y=loss, style="points", label=note)
     return chart([raw, line], title="Loss", x_label=SAMPLES, log_y=True)
+
+
+def _standing(history: History) -> Markup | None:
+    """What is not trained on beside what is, in the same measure, and the loss of whoever knows the latter by heart."""
+    events = history.kind("held out")
+    if len(events) < 2:
+        return None
+    samples = column(events, "samples")
+    lines = [
+        Series(x=samples, y=np.array([numbers(event.get(name)).mean() for event in events]), label=label)
+        for name, label in (("held_out", "held out"), ("trained", "trained on"))
+    ]
+    known = number(events[-1].get("by_heart"))
+    if np.isfinite(known):
+        lines.append(Series(x=samples[[0, -1]], y=np.full(2, known), style="floor", label="by heart"))
+    return chart(lines, title="Held-out loss", x_label=SAMPLES, zero_y=True)
 
 
 def _rate(history: History) -> Markup | None:

@@ -102,6 +102,12 @@ def _facts(run: Path, history: History, summary: Mapping[str, Any]) -> Iterable[
         yield "Time", duration(history.seconds)
     if np.isfinite(planned[-1:]).any():
         yield "Planned", duration(60 * planned[-1])
+    for reached in history.kind("reached")[-1:]:
+        yield "Held-out loss", figure(number(reached.get("loss")))
+        yield "Training", str(reached.get("word") or "–")
+    for expected in history.kind("budget")[-1:]:
+        if np.isfinite(number(expected.get("low"))):
+            yield "Expected (80%)", f"{figure(number(expected['low']))} to {figure(number(expected.get('high')))}"
     if np.isfinite(speed).any():
         yield "Speed", f"{figure(float(np.nanmedian(speed)))} samples/s"
     if np.isfinite(parameters):

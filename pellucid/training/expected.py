@@ -23,7 +23,7 @@ COVERED = 0.8
 
 @dataclass(frozen=True, kw_only=True)
 class Law:
-    """Of values or of tokens.
+    """Of one kind of data.
 
     Attributes:
         intercept, slopes: a, the mean over data sets, and b.
@@ -67,7 +67,7 @@ def features(samples: float, parameters: float, batch: float) -> tuple[float, ..
 
 @cache
 def laws() -> dict[str, Law]:
-    """By what is diffused: "values" or "tokens"; of which none is known yet, there is none."""
+    """By kind of data; of others no runs are recorded yet, and nothing is expected."""
     if not TABLE.is_file():
         return {}
     tables = tomllib.loads(TABLE.read_text(encoding="utf-8"))

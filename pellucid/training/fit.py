@@ -1,6 +1,6 @@
 """A run that fits its minutes: what is left open is chosen by this machine's speed and by what recorded runs came to.
 
-Open are the network's size where the configuration has its name alone, the batch where nobody set it, the resolution of
+Open are the network's size where nobody and no recipe set anything of it, the batch where nobody set it, the resolution of
 pictures where nobody asked for one, and what is held out. All of it is settled before the first step and stands in the run's
 config.toml, so that a run which resumes chooses nothing. Chosen is what is expected to have the least held-out loss (see
 `expected`) after as many samples as there is time for.
@@ -23,7 +23,9 @@ from pellucid.training.budget import Budget
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.expected import Expected, Law, laws
 from pellucid.training.loop import assemble
+from pellucid.training.measure import OVERHEAD, SHARE, affordable
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.stages import codec_learns
 
 Tell = Callable[[str, str], None]
 
@@ -32,8 +34,8 @@ HELD_OUT, SPARE = 0.05, 20
 SIZES, BATCHES = ("tiny", "small", "base"), (16, 64)
 TRIED, STEPS = 0.04, 4
 """The share of the minutes in which speeds are measured, and steps by which one is, the first not counted."""
-MEASURED, LOOKED = 0.1, 64
-"""The share of the minutes that evaluation may take, and samples of the first look: both come out of the minutes."""
+LOOKED, STEPS_OF_SAMPLING = 64, 20
+"""Samples of the first look, and steps by which they are drawn where nothing else is said."""
 FEWEST, SMALLEST = 20_000, 32
 """Samples that there should be time for, else pictures are halved, and the longer side below which they are not."""
 
@@ -58,22 +60,26 @@ def fit(config: RunConfig, prepared: Prepared, folder: Path, device: str, fixed:
     began, minutes = perf_counter(), config.training.minutes
     assert minutes is not None
     config = _holding_out(config, len(prepared.pack))
+    if codec_learns(config, prepared.facts) or config.denoiser.get("sketch"):  # stages whose speed is another
+        after = 60 * SHARE * minutes if config.training.evaluate else 0.0
+        return Budget(config=config, prepared=prepared, after=after, event={"minutes": minutes}, lines={}, tell=tell)
     first = speed(config, prepared, device)
     if "data.size" not in fixed:
         config, prepared, first = _at_a_size(first, prepared, folder, device, 60 * minutes)
-    law, speeds = _law(prepared), [first]
+    law, speeds = _law(config, prepared), [first]
     if law is not None and "training.batch" not in fixed:
         speeds += [speed(other, prepared, device) for other in _batches(config)]
-    for other in _sizes(config) if law is not None else ():
+    likeliest = first if law is None else min(speeds, key=lambda one: _middle(law, one, 60 * minutes))
+    for other in () if law is None or any(key.startswith("network.") for key in fixed) else _sizes(likeliest.config):
         if perf_counter() - began > 60 * TRIED * minutes or speeds[-1].rate * 60 * minutes < FEWEST:
             break
         speeds.append(speed(other, prepared, device))
     after = _after(config, first, minutes)
     seconds = 60 * minutes - (perf_counter() - began) - after
     best = first if law is None else min(speeds, key=lambda one: _middle(law, one, seconds))
-    samples = best.rate * seconds
+    samples = max(float(best.config.training.batch), best.rate * seconds)
     lines = {"plan": _told(best, samples, len(prepared.pack), minutes)}
-    event: dict[str, Any] = {"planned": samples, "rate": best.rate, "parameters": best.parameters}
+    event: dict[str, Any] = {"minutes": minutes, "planned": samples, "rate": best.rate, "parameters": best.parameters}
     expected = _expected(best, prepared, law, samples, device)
     if expected is not None:
         lines["expected"] = wording(expected)
@@ -127,12 +133,12 @@ def _batches(config: RunConfig) -> Iterator[RunConfig]:
 
 
 def _sizes(config: RunConfig) -> Iterator[RunConfig]:
-    if list(config.network) == ["name"]:
+    if config.network == RunConfig().network:
         yield from (apply_settings(config, [f"network.size={size}"]) for size in SIZES[1:])
 
 
-def _law(prepared: Prepared) -> Law | None:
-    return laws().get("tokens" if prepared.facts.categories else "values")
+def _law(config: RunConfig, prepared: Prepared) -> Law | None:
+    return laws().get(prepared.kind["name"]) if config.denoiser["name"] == "regression" else None
 
 
 def _middle(law: Law, one: Speed, seconds: float) -> float:
@@ -140,9 +146,10 @@ def _middle(law: Law, one: Speed, seconds: float) -> float:
 
 
 def _after(config: RunConfig, first: Speed, minutes: float) -> float:
-    """Seconds for the first look, a step of which is about a third of one of training, and evaluation."""
-    steps = int(config.sampling.get("steps", 50))
-    return LOOKED * steps / (3 * first.rate) + (60 * MEASURED * minutes if config.training.evaluate else 0.0)
+    """Seconds for the first look, of whose samples a step is about a third of one of training, and for evaluation."""
+    one = int(config.sampling.get("steps", STEPS_OF_SAMPLING)) / (3 * first.rate)
+    measured = affordable(60 * minutes, OVERHEAD * one) if config.training.evaluate else 0
+    return LOOKED * one + measured * OVERHEAD * one
 
 
 def _told(best: Speed, samples: float, count: int, minutes: float) -> str:

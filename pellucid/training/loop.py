@@ -88,14 +88,14 @@ def run(
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
-    folder, began = Path(out), perf_counter()
+    folder, since = Path(out), perf_counter()
     new = not (folder / CONFIG).is_file()
     config = settled(_open_run(config, folder, resume), device)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
-    saved, stage = folder / "checkpoints", folder / "codec"
+    saved = folder / "checkpoints"
     newest = checkpoints(saved)[-1:] if resume else []
-    prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(stage)))
+    prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(folder / "codec")))
     config, budget = config.model_copy(update={"modality": prepared.kind}), None
     if fit is not None and new and config.training.minutes is not None:
         budget = fit(config, prepared, folder / "data")
@@ -104,25 +104,14 @@ def run(
     identity = _identity(config, prepared)
     if newest:
         state.restore(newest[0], identity)
+    if budget is not None:
+        state.plan.take(perf_counter() - since + budget.after)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     if model.codec.learned:
         check_learning(config, prepared, model)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
-    if model.codec.learned:
-        learn_codec(config, prepared, model, stage, identity, observer)
-    if not isinstance(model.codec, Identity) and batches.augmentation == Augmentation():  # else encoded as they come
-        batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
-    if reads(model) and newest:
-        model.card["reading"] = told(folder / "reading")
-    elif reads(model):
-        learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
-        state.follow(config.training.ema)
-    if isinstance(state.loss, ConsistencyLoss):
-        teacher = Model.load(folder / START, device=str(model.device))
-        state.loss.pairs, seconds = learn_pairs(config, teacher, batches, folder, identity, observer)
-        state.plan.take(seconds)
-        model.card["pairs"] = {"count": len(state.loss.pairs), "minutes": round(seconds / 60, 2)}
+    batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=bool(newest))
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen, tracker)
     try:
@@ -131,7 +120,6 @@ def run(
         if budget is not None:
             budget.announce()
             journal.write("budget", state.seen, **budget.event)
-            state.plan.take(perf_counter() - began + budget.after)
         standing = standing_of(config, model, batches, folder / LOG)
         steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing)
         steps.run()
@@ -146,6 +134,29 @@ def run(
     finally:
         journal.close()
     return model
+
+
+def _learn_before(
+    config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, batches: Batches, folder: Path, identity: str,
+    observer: Observer | None, *, again: bool,
+) -> Batches:  # fmt: skip
+    """The stages before the denoiser's, of those that there are: a codec, a reader of captions, pairs of a teacher."""
+    stage = folder / "codec"
+    if model.codec.learned:
+        learn_codec(config, prepared, model, stage, identity, observer)
+    if not isinstance(model.codec, Identity) and batches.augmentation == Augmentation():  # else encoded as they come
+        batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
+    if reads(model) and again:
+        model.card["reading"] = told(folder / "reading")
+    elif reads(model):
+        learn_to_read(config, prepared, model, batches, folder / "reading", identity, observer)
+        state.follow(config.training.ema)
+    if isinstance(state.loss, ConsistencyLoss):
+        teacher = Model.load(folder / START, device=str(model.device))
+        state.loss.pairs, seconds = learn_pairs(config, teacher, batches, folder, identity, observer)
+        state.plan.take(seconds)
+        model.card["pairs"] = {"count": len(state.loss.pairs), "minutes": round(seconds / 60, 2)}
+    return batches
 
 
 def assemble(

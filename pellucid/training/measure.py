@@ -49,8 +49,8 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         _measure_bits(model, run, tell)
     by_hand = f"pellucid evaluate {quote(str(run))}"
     trained, each = 60 * float(model.card["minutes"]), OVERHEAD * look.seconds / len(look)
-    n = min(MOST, int(SHARE * trained / each))
-    if n < LEAST:
+    n = affordable(trained, each)
+    if not n:
         cost = duration(LEAST * each)
         tell("quality", f"not measured: {LEAST} samples take {cost}, over a tenth of training. {by_hand}")
         return
@@ -61,10 +61,20 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         found = evaluate(model, pack, n=n, n_real=REAL * n, features=chosen, seed=SEED)
         record(run, found, int(model.card["samples_seen"]))
         tell("quality", summary(found))
+        close = found.metrics.get("closeness")
+        if close is not None and close.floor is not None and close.low is not None and close.low > close.floor:
+            tell("copies", f"{close.value:.0%} of samples lie as near to a training sample as {close.floor:.0%} of real "
+                           "ones do: pictures/nearest.png shows which; more data, or fewer minutes, would help")
     except KeyboardInterrupt:
         tell("quality", f"not measured: interrupted. {by_hand}")
     except Exception as error:
         tell("quality", f"not measured: {str(error) or type(error).__name__}")
+
+
+def affordable(trained: float, each: float) -> int:
+    """How many samples are worth measuring after so many seconds of training, if one takes `each`; 0 if too few are."""
+    n = min(MOST, int(SHARE * trained / each))
+    return n if n >= LEAST else 0
 
 
 def _measure_bits(model: Model, run: Path, tell: Tell) -> None:

@@ -18,9 +18,11 @@ from pellucid.model.samples import Samples
 from pellucid.sources.find import is_remote
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config, load_recipe
 from pellucid.training.fit import fit
+from pellucid.training.journal import NAME as LOG
 from pellucid.training.loop import run
 from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
+from pellucid.training.outcome import outcome
 from pellucid.training.prepare import kind_of
 from pellucid.training.start import settings_of
 from pellucid.training.tracker import tracking
@@ -102,18 +104,21 @@ def train(
         config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
         _refuse_changes(own, config)
-    tell, fixed = observer.tell if observer else _silent, [each.partition("=")[0].strip() for each in (*flags, *settings)]
+    fixed = [each.partition("=")[0].strip() for each in (*flags, *settings)]
+
+    def tell(name: str, text: str) -> None:
+        if observer is not None:
+            observer.tell(name, text)
+
     fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
     model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting)
+    if (came := outcome(out / LOG)) is not None:
+        tell("learned", came)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
         measure(model, out, look, tell)
     return model
-
-
-def _silent(name: str, text: str) -> None:
-    """Nobody is told."""
 
 
 def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
