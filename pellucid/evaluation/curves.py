@@ -87,10 +87,8 @@ def _standing(history: History) -> Markup | None:
     if len(events) < 2:
         return None
     samples = column(events, "samples")
-    lines = [
-        Series(x=samples, y=np.array([numbers(event.get(name)).mean() for event in events]), label=label)
-        for name, label in (("held_out", "held out"), ("trained", "trained on"))
-    ]
+    held, trained = (np.array([numbers(event.get(name)).mean() for event in events]) for name in ("held_out", "trained"))
+    lines = [Series(x=samples, y=held, label="held out"), Series(x=samples, y=trained, style="points", label="trained on")]
     known = number(events[-1].get("by_heart"))
     if np.isfinite(known):
         lines.append(Series(x=samples[[0, -1]], y=np.full(2, known), style="floor", label="by heart"))

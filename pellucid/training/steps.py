@@ -82,8 +82,9 @@ class Steps:
 
     def _look(self) -> float:
         """Measure how training stands if it is time: the seconds that it took, which are no slower steps."""
-        began = monotonic()
-        found = None if self.standing is None else self.standing.look(self.state)
+        if self.standing is None:
+            return 0.0
+        began, found = monotonic(), self.standing.look(self.state)
         if found is None:
             return 0.0
         self.journal.write(EVENT, self.state.seen, **found)
