@@ -110,6 +110,13 @@ def test_the_way_back_keeps_the_marginals(process: Discrete, settings: dict[str,
             torch.testing.assert_close((came.unsqueeze(-1) * back)[seen].sum((0, 1, 2)), there, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("kind", [Masked, UniformTokens])
+def test_nothing_happens_to_what_is_known(kind: type[Discrete]) -> None:
+    """Of numbers below 1 the largest become 1 in 32 bits, once in thirty million tokens: at t = 0 nothing is hidden by them."""
+    x0, eps = torch.arange(3)[None, None], torch.tensor([[[0.0, 0.5, 1.0]]])
+    assert torch.equal(kind(categories=3, schedule=Rectified()).corrupt(x0, torch.zeros(1, 1, 3), eps), x0)
+
+
 def test_the_prior_is_the_end_of_corruption() -> None:
     """All masked; or all categories alike."""
     eps = FastDraws(N).uniform("prior", 0, (1, 2))

@@ -32,7 +32,8 @@ class Masked(Discrete):
 
     def corrupt(self, x0: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         alpha_t, _ = self.keep(t, x0)
-        return torch.where(eps.to(x0.device) < alpha_t, x0, self.mask)
+        shown = (eps.to(x0.device) < alpha_t) | (alpha_t >= 1)  # in 32 bits a number below 1 may have become 1
+        return torch.where(shown, x0, self.mask)
 
     def prior(self, eps: Tensor, *, mean: float = 0.0, std: float = 0.0) -> Tensor:  # noqa: ARG002
         return torch.full(eps.shape, self.mask, dtype=torch.int64)
