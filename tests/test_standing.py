@@ -17,10 +17,12 @@ from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean, Posterior
 from pellucid.evaluation.held_out import LEVELS, HeldOut, diffused
 from pellucid.evaluation.limits import by_heart, linear_loss
+from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.processes.process import Process
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from pellucid.training.loop import assemble, run
+from pellucid.training.outcome import outcome
 from pellucid.training.prepare import prepare
 from pellucid.training.standing import Point, word
 
@@ -174,6 +176,23 @@ def test_a_network_that_learns_by_heart_is_told(tmp_path: Path) -> None:
     (reached,) = events(tmp_path / "run", "reached")
     assert reached["n"] == 8
     assert float(str(reached["loss"])) > 0.9  # nothing was learned of what others are
+    said = outcome(tmp_path / "run" / "log.jsonl")
+    assert said is not None
+    assert "memorising: it learns training samples by heart" in said
+    page = write_report(tmp_path / "run").read_text(encoding="utf-8")
+    assert "by heart" in page
+    assert "memorising" in page
+
+
+@pytest.mark.parametrize(("low", "high", "beside"), [(0.2, 0.4, "as expected"), (0.4, 0.5, "less than"), (0.1, 0.2, "more than")])
+def test_the_outcome_beside_what_was_expected(low: float, high: float, beside: str, tmp_path: Path) -> None:
+    lines = [{"event": "budget", "low": low, "high": high}, {"event": "reached", "loss": 0.3, "standard_error": 0.01, "word": ""}]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    said = outcome(tmp_path / "log.jsonl")
+    assert said is not None
+    assert said.startswith("held-out loss 0.3 ± 0.02")
+    assert beside in said
+    assert outcome(tmp_path / "none.jsonl") is None
 
 
 def test_looking_changes_nothing(pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

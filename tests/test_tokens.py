@@ -112,7 +112,7 @@ def test_the_way_back_keeps_the_marginals(process: Discrete, settings: dict[str,
 
 @pytest.mark.parametrize("kind", [Masked, UniformTokens])
 def test_nothing_happens_to_what_is_known(kind: type[Discrete]) -> None:
-    """Of numbers below 1 the largest become 1 in 32 bits, once in thirty million tokens: at t = 0 nothing is hidden by them."""
+    """Of numbers below 1 the largest become 1 in 32 bits, once in thirty million tokens: they hide nothing at t = 0."""
     x0, eps = torch.arange(3)[None, None], torch.tensor([[[0.0, 0.5, 1.0]]])
     assert torch.equal(kind(categories=3, schedule=Rectified()).corrupt(x0, torch.zeros(1, 1, 3), eps), x0)
 
