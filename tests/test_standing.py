@@ -184,9 +184,12 @@ def test_a_network_that_learns_by_heart_is_told(tmp_path: Path) -> None:
     assert "memorising" in page
 
 
-@pytest.mark.parametrize(("low", "high", "beside"), [(0.2, 0.4, "as expected"), (0.4, 0.5, "less than"), (0.1, 0.2, "more than")])
+@pytest.mark.parametrize(
+    ("low", "high", "beside"), [(0.2, 0.4, "as expected"), (0.4, 0.5, "less than"), (0.1, 0.2, "more than")]
+)
 def test_the_outcome_beside_what_was_expected(low: float, high: float, beside: str, tmp_path: Path) -> None:
-    lines = [{"event": "budget", "low": low, "high": high}, {"event": "reached", "loss": 0.3, "standard_error": 0.01, "word": ""}]
+    reached = {"event": "reached", "loss": 0.3, "standard_error": 0.01, "word": ""}
+    lines = [{"event": "budget", "low": low, "high": high}, reached]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
     said = outcome(tmp_path / "log.jsonl")
     assert said is not None
