@@ -59,9 +59,11 @@ def likelihood(
         "bits": f"{found.mean:.4f} ± {1.96 * found.standard_error:.4f} per {found.of} (95% interval)",
         "from": f"{counted(found.n, 'sample')}, {how}, {spread}, {duration(found.seconds)}",
     }  # fmt: skip
+    if found.unlike is not None:
+        lines["unlike"] = f"{found.unlike} of {found.n} are flagged as unlike the training data; of that, 1% would be"
     unit = "dim" if found.of == "dimension" else found.of
     values = {
         f"bits_per_{unit}": found.mean, "standard_error": found.standard_error, "n": found.n, "method": method,
-        "steps": steps, "seed": seed or 0, "seconds": found.seconds,
+        "steps": steps, "seed": seed or 0, "seconds": found.seconds, "unlike": found.unlike,
     }  # fmt: skip
     result(lines, values, json, quiet)

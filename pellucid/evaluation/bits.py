@@ -1,6 +1,6 @@
 """Bits per dimension of real data under a model."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import log, nan, prod, sqrt
 from pathlib import Path
 from time import perf_counter
@@ -16,6 +16,7 @@ from pellucid.core.random import Keyed
 from pellucid.data.pack import Pack
 from pellucid.denoisers.wiener import Wiener
 from pellucid.evaluation.likelihood import Prior, bits_per_dim, elbo, ode_log_likelihood, token_elbo
+from pellucid.evaluation.outside import flagged, likeness
 from pellucid.modalities.text import Text
 from pellucid.modalities.vocabulary import END
 from pellucid.model.model import Model
@@ -26,7 +27,8 @@ class Bits:
     """Mean over `n` samples and its standard error, in bits per dimension; `levels` of a stored value, None where it is any
     number.
 
-    `notes` are sentences about what was chosen while reading the data; `of` is what a dimension is.
+    `notes` are sentences about what was chosen while reading the data; `of` is what a dimension is; `unlike` how many are
+    unlike the training data, where that can be told (see `outside`).
     """
 
     mean: float
@@ -36,6 +38,7 @@ class Bits:
     seconds: float
     notes: tuple[str, ...] = ()
     of: str = "dimension"
+    unlike: int | None = None
 
 
 def measure_bits(
@@ -54,7 +57,8 @@ def measure_bits(
             data's values follow from the others, so that there is no density.
     """
     if isinstance(model.modality, Text):
-        return _of_text(model, model.modality, *_choose(model, data, n), steps, seed, batch)
+        stored, notes = _choose(model, data, n)
+        return replace(_of_text(model, model.modality, stored, notes, steps, seed, batch), unlike=_unlike(model, stored))
     if not isinstance(model.codec, Identity):
         raise UnsupportedError("Likelihoods are of what is diffused; this model diffuses the latents of a codec")
     if isinstance(model.denoiser, Wiener) and not bool((model.denoiser.variances > 0).all()):
@@ -82,7 +86,13 @@ def measure_bits(
     bits = torch.cat(pieces)
     error = float(bits.std()) / sqrt(len(bits))
     seconds = perf_counter() - start
-    return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=seconds, notes=notes)
+    return Bits(mean=float(bits.mean()), standard_error=error, n=len(bits), levels=levels, seconds=seconds, notes=notes,
+                unlike=_unlike(model, stored))  # fmt: skip
+
+
+def _unlike(model: Model, stored: np.ndarray) -> int | None:
+    p = likeness(model, stored)
+    return None if p is None else int(flagged(model, p).sum())
 
 
 def bits_of_pack(model: Model, pack: Pack, *, n: int = 64, steps: int = 64, seed: int = 0) -> Bits:

@@ -50,12 +50,11 @@ class HeldOut:
     @torch.no_grad()
     def __call__(self, model: Model, ids: NDArray[np.int64] | None = None) -> Tensor:
         all_ids = np.arange(len(self.pack)) if ids is None else ids
-        measure = token_loss if model.facts.categories else value_loss
         found = []
         for first in range(0, len(all_ids), CHUNK):
             some = all_ids[first : first + CHUNK]
             x0, labels = diffused(model, self.pack, some)
-            found.append(measure(model, x0, self._cond(model, some, labels), Keyed(self.seed, some)).cpu())
+            found.append(loss_of(model, x0, self._cond(model, some, labels), Keyed(self.seed, some)))
         return torch.cat(found)
 
     def _cond(self, model: Model, ids: NDArray[np.int64], labels: NDArray[np.int64]) -> Cond:
@@ -88,6 +87,12 @@ def unit_of(denoiser: Section) -> str:
     if denoiser.get("name") == "categorical":
         return "bits per token"
     return "the squared error over all noise levels, 1 for who knows mean and variance alone"
+
+
+@torch.no_grad()
+def loss_of(model: Model, x0: Tensor, cond: Cond, draws: Keyed) -> Tensor:
+    """L of what is diffused, (n,) float64."""
+    return (token_loss if model.facts.categories else value_loss)(model, x0, cond, draws).cpu()
 
 
 def value_loss(model: Model, x0: Tensor, cond: Cond, draws: Keyed) -> Tensor:

@@ -24,6 +24,7 @@ from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
 from pellucid.evaluation.machine import processor
+from pellucid.evaluation.outside import TYPICAL
 from pellucid.losses.consistency import ConsistencyLoss
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.time import Times
@@ -125,7 +126,7 @@ def run(
         steps.run()
         steps.save()
         if standing is not None:
-            standing.end(state, journal)
+            model.card[TYPICAL] = standing.end(state, journal)
         _finish(config, prepared, model, state, folder)
         journal.write("end", state.seen, minutes=state.plan.elapsed / 60)
         if "mean" in model.denoiser.offers and not model.facts.missing:  # the floor is of whole samples

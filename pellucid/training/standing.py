@@ -22,6 +22,7 @@ from pellucid.data.pack import Pack
 from pellucid.evaluation.held_out import HeldOut, measurable
 from pellucid.evaluation.history import History
 from pellucid.evaluation.limits import by_heart
+from pellucid.evaluation.outside import losses as surprises
 from pellucid.model.model import Model
 from pellucid.training.batches import Batches
 from pellucid.training.config import RunConfig
@@ -120,15 +121,19 @@ class Standing:
                 "word": state.word}  # fmt: skip
 
 
-    def end(self, state: TrainingState, journal: Journal) -> None:
-        """Measure once more, and then all that is held out: the mean loss and its standard error."""
+    def end(self, state: TrainingState, journal: Journal) -> list[float]:
+        """Measure once more, and then all that is held out: the mean loss and its standard error. Returns the losses of all,
+        rising, with nothing said of labels and captions.
+        """
         journal.write(EVENT, state.seen, **self.measure(state))
         with state.as_averaged():
             losses = HeldOut(pack=self.pack, seed=self.seed)(self.model, self.held_out).numpy()
+            untold = surprises(self.model, self.pack[self.held_out][0])
         error = float(losses.std(ddof=1)) / len(losses) ** 0.5 if len(losses) > 1 else 0.0
         journal.write(
             REACHED, state.seen, loss=float(losses.mean()), standard_error=error, n=len(losses), word=state.word
         )
+        return _rounded(np.sort(untold))
 
 
 def standing_of(config: RunConfig, model: Model, batches: Batches, log: Path) -> Standing | None:
