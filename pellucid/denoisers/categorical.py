@@ -11,6 +11,7 @@ from pellucid.conditioners.known_tokens import KnownTokens
 from pellucid.core.shapes import expand
 from pellucid.denoisers.conditional import Conditional, together
 from pellucid.denoisers.denoiser import Cond
+from pellucid.denoisers.pointer import Pointer
 from pellucid.denoisers.posterior import NEVER, Categories
 from pellucid.networks.linear import Linear
 from pellucid.networks.network import Network
@@ -27,25 +28,29 @@ class Categorical(Conditional):
     answer does not depend (Ou et al. 2025, RADD, theorem 1). Else c_noise = 2 t - 1, for each token its own. Where a token
     stands is part of E: among masks alone a network that knows distances only could not tell the first from the last. W is
     apart from the network so that it need not be multiplied where x0 is settled, which is half of all tokens in training.
+    A pointer may copy what is known instead (see `Pointer`).
 
     Arguments:
         process: of tokens.
         length: how many a sample has.
         network: F, from EMBEDDED channels to as many.
         conditioners: one for each entry of `cond`.
+        copies: whether there is a pointer.
     """
 
     offers: frozenset[str] = frozenset({"logits"})
 
     def __init__(
-        self, *, process: Discrete, length: int, network: Network, conditioners: Mapping[str, Conditioner] | None = None
-    ) -> None:
+        self, *, process: Discrete, length: int, network: Network, conditioners: Mapping[str, Conditioner] | None = None,
+        copies: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(process, conditioners)
         self.network = network
         self.embedding = nn.Embedding(process.states, EMBEDDED)
         self.places = nn.Embedding(length, EMBEDDED)
         self.head = Linear(EMBEDDED, process.categories)
         nn.init.zeros_(self.head.bias)
+        self.pointer = Pointer(EMBEDDED, process.categories) if copies else None
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -55,9 +60,9 @@ class Categorical(Conditional):
         x_t, t = self._forced(x_t, t, cond)
         process, features = Discrete.of(self.process), self._features(x_t, t, cond)
         if process.absorbing:
-            return Said(features, self.head, x_t, x_t == process.categories)
+            return Said(features, self.head, x_t, x_t == process.categories, self.pointer)
         known = expand(t, x_t) == 0 if cond and "given" in cond else torch.zeros(())
-        return Said(features, self.head, x_t, (known == 0).expand(x_t.shape).to(x_t.device))
+        return Said(features, self.head, x_t, (known == 0).expand(x_t.shape).to(x_t.device), self.pointer)
 
     def _forced(self, x_t: Tensor, t: Tensor, cond: Cond | None) -> tuple[Tensor, Tensor]:
         """With what is given, which is clean."""
@@ -82,21 +87,29 @@ class Said(Categories):
     Arguments:
         features: (B, L, EMBEDDED), of which `head` makes logits.
         open_: of which tokens of x_t (B, 1, L) it is not settled what they are.
+        pointer: which copies.
     """
 
-    def __init__(self, features: Tensor, head: nn.Module, x_t: Tensor, open_: Tensor) -> None:
-        self._features, self._head, self._x_t, self._open = features, head, x_t, open_
+    def __init__(
+        self, features: Tensor, head: nn.Module, x_t: Tensor, open_: Tensor, pointer: Pointer | None = None
+    ) -> None:
+        self._features, self._head, self._x_t, self._open, self._pointer = features, head, x_t, open_, pointer
 
     @property
     def logits(self) -> Tensor:
-        said = _log_softmax(self._head(self._features)).unsqueeze(1)
+        said = self._said(torch.ones_like(self._x_t[:, 0], dtype=torch.bool)).reshape(*self._x_t.shape, -1)
         own = self._x_t.clamp(max=said.shape[-1] - 1).unsqueeze(-1)
         sure = torch.full_like(said, NEVER).scatter_(-1, own, 0.0)
         return torch.where(self._open.unsqueeze(-1), said, sure)
 
     def at(self, where: Tensor) -> Tensor:
         """Of tokens that are not settled."""
-        return _log_softmax(self._head(self._features[where[:, 0]]))
+        return self._said(where[:, 0])
+
+    def _said(self, where: Tensor) -> Tensor:
+        """(N, K), of tokens (B, L)."""
+        log_p = _log_softmax(self._head(self._features[where]))
+        return log_p if self._pointer is None else self._pointer(self._features, self._x_t[:, 0], where, log_p)
 
 
 def _log_softmax(logits: Tensor) -> Tensor:

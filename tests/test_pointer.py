@@ -1,0 +1,71 @@
+"""Copying of known tokens: probabilities, where nothing is known, and what it learns that words alone do not tell."""
+
+import torch
+
+from pellucid.denoisers.categorical import EMBEDDED, Categorical
+from pellucid.denoisers.pointer import Pointer
+from pellucid.losses.elbo import ElboLoss
+from pellucid.networks.transformer import Transformer
+from pellucid.processes.masked import Masked
+from pellucid.schedules.rectified import Rectified
+
+KINDS, HALF = 40, 6
+
+
+def made(copies: bool, seed: int = 0) -> Categorical:
+    torch.manual_seed(seed)
+    network = Transformer(in_channels=EMBEDDED, out_channels=EMBEDDED, space=(2 * HALF,), width=64, depth=2, patch=1)
+    process = Masked(categories=KINDS, schedule=Rectified())
+    return Categorical(process=process, length=2 * HALF, network=network, copies=copies)
+
+
+def test_probabilities_sum_to_one_and_follow_the_formula() -> None:
+    torch.manual_seed(0)
+    pointer = Pointer(8, 5).double()
+    torch.nn.init.normal_(pointer.gate.weight)
+    features, x_t = torch.randn(2, 4, 8).double(), torch.tensor([[0, 3, 5, 3], [5, 5, 5, 5]])
+    where, log_p = x_t == 5, torch.randn(5, 5).double().log_softmax(-1)
+    found = pointer(features, x_t, where, log_p).exp()
+    torch.testing.assert_close(found.sum(-1), torch.ones(5).double())
+    torch.testing.assert_close(found[1:], log_p[1:].exp())  # of the second nothing is known
+    a = (pointer.query(features[0, 2]) @ pointer.key(features[0]).T / 8**0.5)[[0, 1, 3]].softmax(-1)
+    g, expected = torch.sigmoid(pointer.gate(features[0, 2])), log_p[0].exp()
+    expected = (1 - g) * expected
+    expected[0] += (g * a[0])[0]
+    expected[3] += (g * (a[1] + a[2]))[0]
+    torch.testing.assert_close(found[0], expected)
+
+
+def test_gradients_are_finite_where_nothing_is_known() -> None:
+    denoiser = made(copies=True)
+    loss = ElboLoss(denoiser=denoiser)
+    x0, eps = torch.randint(0, KINDS, (4, 1, 2 * HALF)), torch.rand(4, 1, 2 * HALF)
+    loss(x0, torch.ones(4), eps).weighted.sum().backward()
+    assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in denoiser.parameters())
+
+
+def test_what_the_posterior_offers_is_one_distribution() -> None:
+    """All of it, and of some tokens alone."""
+    denoiser, x_t = made(copies=True), torch.randint(0, KINDS + 1, (3, 1, 2 * HALF))
+    said, where = denoiser(x_t, torch.full((3,), 0.5)), x_t == KINDS
+    torch.testing.assert_close(said.logits[where], said.at(where))
+    torch.testing.assert_close(said.logits.exp().sum(-1), torch.ones(3, 1, 2 * HALF))
+
+
+def test_it_learns_to_repeat_sooner() -> None:
+    """The second half repeats the first, of random tokens: as many steps, with and without copying."""
+    losses = {}
+    for copies in (False, True):
+        denoiser = made(copies)
+        loss = ElboLoss(denoiser=denoiser)
+        optimiser = torch.optim.Adam(denoiser.parameters(), 3e-3)
+        drawn = torch.Generator().manual_seed(1)
+        for _ in range(150):
+            first = torch.randint(0, KINDS, (32, 1, HALF), generator=drawn)
+            t = torch.cat([torch.zeros(32, 1, HALF), torch.rand(32, 1, 1, generator=drawn).expand(32, 1, HALF)], -1)
+            found = loss(torch.cat([first, first], -1), t, torch.rand(32, 1, 2 * HALF, generator=drawn)).weighted.mean()
+            optimiser.zero_grad()
+            found.backward()
+            optimiser.step()
+        losses[copies] = float(found.detach())
+    assert losses[True] < 0.7 * losses[False]
