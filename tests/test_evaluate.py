@@ -7,6 +7,7 @@ import shlex
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -26,10 +27,11 @@ from pellucid.evaluation.history import History
 from pellucid.evaluation.nearest import nearest
 from pellucid.evaluation.source import Source
 from pellucid.metrics import shares
+from pellucid.metrics.result import Result
 from pellucid.modalities.image import Image
 from pellucid.model.model import Model
 from pellucid.model.samples import Samples
-from pellucid.training.measure import measure
+from pellucid.training.measure import flags, measure
 from pellucid.training.train import train
 
 FASHION = Path(__file__).parents[1] / "data" / "fashion-mnist" / "t10k-images-idx3-ubyte.gz"
@@ -250,6 +252,20 @@ def test_the_end_of_training_measures_what_it_can_afford(run: Path, monkeypatch:
     assert History.read(run / "log.jsonl").kind("evaluation")[-1]["n"] == 220
     monkeypatch.setattr("pellucid.training.measure.evaluate", lambda *_, **__: 1 / 0)
     assert after(0.055) == "quality: not measured: division by zero"
+
+
+def test_copies_and_narrowness_are_flagged() -> None:
+    def found(closeness: float, recall: float) -> Any:
+        values = {"closeness": (closeness, 0.05), "recall": (recall, 0.9)}
+        return SimpleNamespace(metrics={
+            name: Result(value=value, low=value - 0.02, high=value + 0.02, floor=floor, n=500)
+            for name, (value, floor) in values.items()
+        })  # fmt: skip
+
+    assert [name for name, _ in flags(found(0.3, 0.2))] == ["copies", "diversity"]
+    assert "30% of samples lie as near to a training sample as 5% of real ones" in dict(flags(found(0.3, 0.9)))["copies"]
+    assert not list(flags(found(0.06, 0.7)))
+    assert not list(flags(SimpleNamespace(metrics={})))  # type: ignore[arg-type]
 
 
 def test_training_measures_itself_unless_told_not_to(

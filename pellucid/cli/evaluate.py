@@ -100,6 +100,7 @@ def _check_folder(out: Path | None) -> None:
 def _lines(found: Sequence["Evaluation"], out: Path | None) -> dict[str, str]:
     """A table, and what the figures rest on."""
     from pellucid.cli.console import counted, duration
+    from pellucid.training.measure import flags
 
     first = found[0]
     known = f", {first.accuracy:.1%} of real classes recognised" if first.accuracy is not None else ""
@@ -110,7 +111,7 @@ def _lines(found: Sequence["Evaluation"], out: Path | None) -> dict[str, str]:
     )
     lines["features"] = f"{first.features}{known}"
     lines["took"] = duration(sum(each.seconds for each in found))
-    lines |= {"note" + " " * i: note for i, note in enumerate(first.notes)}
+    lines |= dict(flags(first)) | {"note" + " " * i: note for i, note in enumerate(first.notes)}
     if out is not None:
         lines["files"] = f"{out}{os.sep}"
     return lines

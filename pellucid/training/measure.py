@@ -1,6 +1,6 @@
 """The end of a run: the finished model is evaluated on its own data, in about a tenth of the time that training took."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -32,6 +32,8 @@ OVERHEAD, REAL = 1.5, 5
 """What comparing costs over drawing; real samples for each generated one, which keeps that true."""
 LEARNING = 300.0
 """Seconds of training from which a classifier may be trained to measure with."""
+NARROW = 0.7
+"""Share of real data's recall below which samples are called narrow."""
 MEASURED = 64
 """Samples whose likelihood is."""
 SEED = 1  # other samples than those of the first look
@@ -60,15 +62,24 @@ def measure(model: Model, run: Path, look: Samples, tell: Tell) -> None:
         chosen = "fixed" if name == "classifier" and trained < LEARNING else name
         found = evaluate(model, pack, n=n, n_real=REAL * n, features=chosen, seed=SEED)
         record(run, found, int(model.card["samples_seen"]))
+        for name, warning in flags(found):
+            tell(name, warning)
         tell("quality", summary(found))
-        close = found.metrics.get("closeness")
-        if close is not None and close.floor is not None and close.low is not None and close.low > close.floor:
-            tell("copies", f"{close.value:.0%} of samples lie as near to a training sample as {close.floor:.0%} of real "
-                           "ones do: pictures/nearest.png shows which; more data, or fewer minutes, would help")
     except KeyboardInterrupt:
         tell("quality", f"not measured: interrupted. {by_hand}")
     except Exception as error:
         tell("quality", f"not measured: {str(error) or type(error).__name__}")
+
+
+def flags(found: Evaluation) -> Iterator[tuple[str, str]]:
+    """What should be looked at, in words, under a name: samples that are copies, and data that samples leave out."""
+    close, recall = found.metrics.get("closeness"), found.metrics.get("recall")
+    if close is not None and close.floor is not None and close.low > close.floor:
+        yield "copies", (f"{close.value:.0%} of samples lie as near to a training sample as {close.floor:.0%} of real ones "
+                         "do: pictures/nearest.png shows which; more data, or fewer minutes, would help")
+    if recall is not None and recall.floor is not None and recall.high < NARROW * recall.floor:
+        yield "diversity", (f"samples reach {recall.value:.0%} of what the data has, real ones {recall.floor:.0%}: more "
+                            "minutes, or less guidance, would widen it")
 
 
 def affordable(trained: float, each: float) -> int:
