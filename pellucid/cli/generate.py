@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import (
@@ -41,15 +42,18 @@ def generate(
     prompt: Prompt,
     model: Annotated[
         Path, typer.Option(
-            metavar="MODEL", help="emoji, which comes with the package; a run folder; a model file; a folder that diffusers "
-            "wrote, or its OWNER/NAME on the hub.",
+            metavar="MODEL", autocompletion=tab.model, help="emoji, which comes with the package; a run folder; a model "
+            "file; a folder that diffusers wrote, or its OWNER/NAME on the hub.",
         )
     ] = MODEL,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many; several make a contact sheet.")] = 1,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, or a folder for one file each.")
     ] = Path("output.png"),
-    style: Annotated[str | None, typer.Option(metavar="NAME", help="A style that the model knows: noto, twemoji.")] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", autocompletion=tab.style, help="A style that the model knows: noto, twemoji."),
+    ] = None,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
