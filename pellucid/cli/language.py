@@ -1,4 +1,4 @@
-"""`--help` in the reader's language: English, or Chinese where PELLUCID_LANG or the locale says so, by the table zh.toml."""
+"""Help in English or Chinese, whichever PELLUCID_LANG or the locale asks for; the Chinese is in the table zh.toml."""
 
 import inspect
 import os
