@@ -8,13 +8,14 @@ Every step is a command in an empty folder, with no variable that leads back to 
 import argparse
 import json
 import os
+import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from time import perf_counter
 from urllib.request import Request, urlopen
@@ -38,42 +39,48 @@ for label, shade in (("dark", 60), ("light", 200)):
 """
 TYPED = """
 import pellucid
-from pellucid.samplers import Heun
 model = pellucid.load("run")
 samples = model.sample(4, label="dark", steps=3)
-reveal_type(pellucid.load)
 reveal_type(samples.data)
-reveal_type(Heun)
 """
 
 
 @dataclass(kw_only=True)
 class Place:
-    """An empty folder, an environment in it, and what was done there."""
+    """An empty folder, an environment in it, and what was done there: what, seconds, those of processors, what was told."""
 
     home: Path
-    rows: list[tuple[str, float, str]] = field(default_factory=list)
+    rows: list[tuple[str, float, float, str]] = field(default_factory=list)
 
-    def run(self, *words: str, shown: str = "", note: bool = True, **variables: str) -> str:
-        """What a command of the environment says; its time and last line become a row."""
-        began = perf_counter()
-        ended = subprocess.run(
-            [str(self.home / "venv/bin" / words[0]), *words[1:]], capture_output=True, text=True, check=False, cwd=self.home,
-            env=self.variables(variables),
-        )  # fmt: skip
-        took = perf_counter() - began
+    def run(self, *words: str, shown: str = "", **variables: str) -> str:
+        """What a command of the environment says; its last line becomes a row."""
+        began, before = perf_counter(), processor()
+        told = self.quietly(*words, **variables)
+        self.note(shown or " ".join(words), perf_counter() - began, processor() - before, (told.splitlines() or [""])[-1])
+        return told
+
+    def quietly(self, *words: str, **variables: str) -> str:
+        command = [str(self.home / "venv/bin" / words[0]), *words[1:]]
+        around = self.variables(variables)
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, cwd=self.home, env=around)
         if ended.returncode:
             sys.exit(f"{' '.join(words)}: exit code {ended.returncode}\n{ended.stdout}{ended.stderr}")
-        last = (ended.stdout.strip().splitlines() or [""])[-1]
-        if note:
-            self.rows.append((shown or " ".join(words), took, last[:100]))
-            print(*self.rows[-1], sep="  |  ", file=sys.stderr, flush=True)
-        return ended.stdout
+        return ended.stdout.strip()
+
+    def note(self, shown: str, seconds: float, worked: float, told: str) -> None:
+        self.rows.append((shown, seconds, worked, told))
+        print(f"{seconds:7.2f} s, {worked:6.2f} s of processors  {shown}: {told}", file=sys.stderr, flush=True)
 
     def variables(self, more: dict[str, str]) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "OMP_NUM_THREADS") if name in os.environ}
         pip = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         return {**kept, **pip, "HOME": str(self.home), "COLUMNS": "80", "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+
+
+def processor() -> float:
+    """Seconds that ended processes have had in all."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def main() -> None:
@@ -98,7 +105,7 @@ def build(place: Place) -> list[Path]:
     archive = place.home / "source.tar"
     subprocess.run(["git", "archive", "--prefix", "source/", "-o", archive, "HEAD"], check=True, cwd=ROOT)
     subprocess.run(["tar", "-xf", archive, "-C", place.home], check=True)
-    place.run("pip", "install", "-q", "build", note=False)
+    place.quietly("pip", "install", "-q", "build")
     place.run("python", "-m", "build", "--outdir", "dist", "source", shown="python -m build")
     return sorted((place.home / "dist").iterdir())
 
@@ -119,25 +126,25 @@ def use(place: Place) -> None:
         ("the Tab key after `pellucid train DATA --set network.`", (),
          {"_PELLUCID_COMPLETE": "complete_bash", "COMP_WORDS": "pellucid train DATA --set network.", "COMP_CWORD": "4"}),
     ):  # fmt: skip
-        took = []
+        took, before = [], processor()
         for _ in range(RUNS):
             began = perf_counter()
-            place.run("pellucid", *words, note=False, **variables)
+            place.quietly("pellucid", *words, **variables)
             took.append(perf_counter() - began)
-        place.rows.append((shown, median(took), f"median of {RUNS}, {min(took):.2f} to {max(took):.2f} s"))
+        place.note(shown, min(took), (processor() - before) / RUNS, f"the quickest of {RUNS}; the slowest {max(took):.2f} s")
     place.run("pellucid", "generate", "a red heart", "-o", "h.png", shown='pellucid generate "a red heart" -o h.png')
-    place.run("python", "-c", PICTURES, note=False)
+    place.quietly("python", "-c", PICTURES)
     place.run("pellucid", "train", "PHOTOS", "--out", "run", "--samples", "640")
     place.run("pellucid", "sample", "run", "-n", "4", "--out", "sheet.png")
-    place.run("pip", "install", "-q", "-c", "source/constraints.txt", "mypy", note=False)
+    place.quietly("pip", "install", "-q", "-c", "source/constraints.txt", "mypy")
     (place.home / "user.py").write_text(TYPED, encoding="utf-8")
-    told = place.run("mypy", "--strict", "user.py", shown="mypy --strict user.py, which loads and samples")
-    assert "Tensor" in told, told
+    told = place.run("mypy", "--strict", "user.py", shown="mypy --strict, of a script that loads and samples")
+    assert '"torch._tensor.Tensor"' in told, told
 
 
 def serve(place: Place) -> None:
     """A page, and a picture by the API."""
-    began = perf_counter()
+    began, before = perf_counter(), processor()
     command = [str(place.home / "venv/bin/pellucid"), "serve", "emoji", "--port", "0", "--json", "--quiet"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=place.home, env=place.variables({})) as server:
         assert server.stdout is not None
@@ -149,9 +156,9 @@ def serve(place: Place) -> None:
         with urlopen(Request(f"{address}/v1/samples", question, headers)) as answer:
             picture = answer.read()
         assert picture.startswith(b"\x89PNG")
-        server.terminate()
-    place.rows.append(("pellucid serve emoji: start, page, a picture, end", perf_counter() - began,
-                       f"page '{title}', {len(picture):,} bytes, exit code {server.returncode}"))  # fmt: skip
+        server.send_signal(signal.SIGINT)
+    place.note("pellucid serve emoji: start, page, a picture, Ctrl-C", perf_counter() - began, processor() - before,
+               f"page '{title}', picture of {len(picture):,} bytes, exit code {server.returncode}")  # fmt: skip
 
 
 def record(place: Place, files: list[Path]) -> Iterator[str]:
@@ -161,16 +168,16 @@ def record(place: Place, files: list[Path]) -> Iterator[str]:
         "| file | MB |", "| --- | --- |",
     )  # fmt: skip
     yield from (f"| {file.name} | {file.stat().st_size / 1e6:.1f} |" for file in files)
-    yield from ("", "| command | seconds | its last line |", "| --- | --- | --- |")
-    for shown, took, last in place.rows:
-        cells = [text.replace(str(place.home), "…").replace("|", "\\|") for text in (shown, last)]
-        yield f"| `{cells[0]}` | {took:.2f} | {cells[1]} |"
-    packages = place.run("pip", "list", "--format", "json", note=False)
+    yield from ("", "| what | seconds | of processors | its last line |", "| --- | --- | --- | --- |")
+    for shown, seconds, worked, told in place.rows:
+        yield f"| {shown} | {seconds:.2f} | {worked:.2f} | {' '.join(told.split())} |"
+    packages = place.quietly("pip", "list", "--format", "json")
     size = sum(file.stat().st_size for file in (place.home / "venv").rglob("*") if file.is_file() and not file.is_symlink())
     yield from (
         "", f"- command: `python benchmarks/package.py --out {Path('records/package.md')}`",
         f"- date: {datetime.now(UTC):%Y-%m-%d}", *machine(),
-        f"- environment: {len(json.loads(packages))} packages, {size / 1e6:,.0f} MB, torch included", "",
+        f"- environment: {len(json.loads(packages))} packages, {size / 1e6:,.0f} MB, torch and mypy included",
+        "- seconds of processors are those of all threads, whatever else the machine did meanwhile", "",
     )  # fmt: skip
 
 
