@@ -18,6 +18,14 @@ from pellucid.evaluation import features as networks
 if TYPE_CHECKING:
     from pellucid.evaluation.evaluation import Evaluation
 
+Features = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.among(("auto", *networks)),
+        help=f"What the metrics compare: auto, {', '.join(networks)}.",
+    ),
+]
+
 
 def evaluate(
     model: ModelPlace,
@@ -25,13 +33,7 @@ def evaluate(
         Path | None, typer.Option(metavar="PATH", help="Real data to compare with; a run's own unless given.")
     ] = None,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many samples are drawn and measured.")] = 2000,
-    features: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME", autocompletion=tab.among(("auto", *networks)),
-            help=f"What the metrics compare: auto, {', '.join(networks)}.",
-        ),
-    ] = "auto",
+    features: Features = "auto",
     weights: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Weights for inception (a file) or dinov2 (a folder).")
     ] = None,

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 MODEL = Path("emoji")
 Prompt = Annotated[str, typer.Argument(help="What to make, in English or Chinese.", show_default=False)]
+Style = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", autocompletion=tab.style, help="A style that the model knows: noto, twemoji."),
+]
 Half = Annotated[bool, typer.Option("--half", metavar=FLAG, help="Compute a pipeline of diffusers in 16 bits.")]
 LowMemory = Annotated[
     bool, typer.Option("--low-memory", metavar=FLAG, help="Compute a pipeline of diffusers piece by piece.")
@@ -50,10 +54,7 @@ def generate(
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, or a folder for one file each.")
     ] = Path("output.png"),
-    style: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", autocompletion=tab.style, help="A style that the model knows: noto, twemoji."),
-    ] = None,
+    style: Style = None,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,
