@@ -177,7 +177,7 @@ def record(place: Place, files: list[Path]) -> Iterator[str]:
         "", f"- command: `python benchmarks/package.py --out {Path('records/package.md')}`",
         f"- date: {datetime.now(UTC):%Y-%m-%d}", *machine(),
         f"- environment: {len(json.loads(packages))} packages, {size / 1e6:,.0f} MB, torch and mypy included",
-        f"- beside it: {os.getloadavg()[2]:.0f} processes on average wanted to run; seconds of processors are the command's own",
+        f"- beside it: {os.getloadavg()[2]:.0f} processes that wanted to run; seconds of processors are the command's own",
         "",
     )  # fmt: skip
 
