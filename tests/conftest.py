@@ -5,6 +5,7 @@ from pathlib import Path
 from time import monotonic
 
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle OpenMP threads sleep: small operations, shared machines
+os.environ["PELLUCID_LANG"] = "en"  # whatever the machine's is
 
 import numpy as np
 import pytest

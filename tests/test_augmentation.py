@@ -18,10 +18,10 @@ from pellucid.losses import times
 from pellucid.modalities.image import Image
 from pellucid.processes.gaussian import Gaussian
 from pellucid.schedules import schedules
-from pellucid.training.augmentation import Augmentation, Flip
+from pellucid.training.augmentation import Augmentation
 from pellucid.training.batches import Batches
 from pellucid.training.conditions import Conditions
-from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.config import Flip, RunConfig, apply_settings
 from pellucid.training.loop import run
 from pellucid.training.prepare import prepare
 from pellucid.training.state import TrainingState

@@ -8,6 +8,7 @@ import sys
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from pellucid.cli.compare import compare
 from pellucid.cli.completing import continue_, impute
@@ -17,6 +18,7 @@ from pellucid.cli.edit import edit
 from pellucid.cli.evaluate import evaluate
 from pellucid.cli.export import export
 from pellucid.cli.generate import generate
+from pellucid.cli.language import chinese, reads_chinese, translate
 from pellucid.cli.likelihood import likelihood
 from pellucid.cli.options import plain, silence
 from pellucid.cli.sample import sample
@@ -90,7 +92,10 @@ def _run(words: list[str]) -> int:
     """The exit code, after an error has been told."""
     try:
         _check_words(words)
-        code = int(app(words, prog_name="pellucid", standalone_mode=False) or 0)
+        root = get_command(app)
+        if reads_chinese():
+            translate(root, chinese())
+        code = int(root(words, prog_name="pellucid", standalone_mode=False) or 0)
     except PellucidError as error:
         return _end(f"error: {error}", error.exit_code)
     except KeyboardInterrupt:

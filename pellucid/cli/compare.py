@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
 
 if TYPE_CHECKING:
@@ -23,7 +24,10 @@ def compare(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="For runs, figures and pictures.")
     ] = Path("compared"),
     methods: Annotated[
-        str, typer.Option(metavar="NAMES", help="Recipes, or TOML files of your own; diffusion: the defaults.")
+        str,
+        typer.Option(
+            metavar="NAMES", autocompletion=tab.methods, help="Recipes, or TOML files of your own; diffusion: the defaults."
+        ),
     ] = "diffusion,variational,vae,adversarial,gan",
     seeds: Annotated[int, typer.Option(metavar="K", min=1, help="Trainings of each method.")] = 3,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="Samples that each is measured on.")] = 1000,

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, Setting, choose_device, result
 from pellucid.cli.sample import FILMS, TEXTS, Grid, Label, Prompt, Sampler, Steps, check_out, parts, wanted
 from pellucid.core.errors import ConfigError, nearest
 
@@ -16,14 +16,13 @@ SUFFIXES = (".csv", ".tsv", ".parquet", ".png", ".webp", ".jpg", ".npy")
 PAST = 2  # windows before a forecast in a chart
 VERSIONS, QUANTILES = 100, "0.05,0.25,0.75,0.95"  # of a series
 
-Place = Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)]
 Input = Annotated[Path, typer.Argument(metavar="INPUT", help="A CSV or Parquet file with the columns trained on, or a text.",
                                        show_default=False)]  # fmt: skip
 Quantiles = Annotated[str, typer.Option(metavar="LIST", help="Besides the median; 'none' for the median alone.")]
 
 
 def continue_(
-    model: Place,
+    model: ModelPlace,
     source: Annotated[Path, typer.Argument(metavar="INPUT", help="A table with the columns trained on, a film, or a text.",
                                            show_default=False)],
     length: Annotated[
@@ -89,7 +88,7 @@ def continue_(
 
 
 def impute(
-    model: Place,
+    model: ModelPlace,
     source: Input,
     out: Annotated[
         Path | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.options import Json, Quiet, Setting, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.known import recipes
@@ -128,7 +129,7 @@ def pack(
 
 @data.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help=f"{', '.join(recipes)}.", show_default=False)],
+    name: Annotated[str, typer.Argument(autocompletion=tab.known, help=f"{', '.join(recipes)}.", show_default=False)],
     out: Target = None,
     json: Json = False,
     quiet: Quiet = False,

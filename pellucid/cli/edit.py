@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, Setting, choose_device, result
 from pellucid.cli.sample import (
     JOURNEYS,
     PICTURES,
@@ -44,7 +44,7 @@ Denoise = Annotated[
 
 
 def edit(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     picture: Annotated[Path, typer.Argument(metavar="INPUT", help="A picture.", show_default=False)],
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="PATH", help="A picture, or a folder for one file each.")

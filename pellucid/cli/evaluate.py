@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.cost_curve import measured, refuse_beside
-from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.options import FLAG, Device, Json, ModelPlace, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps, check_guidance
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.evaluation import features as networks
@@ -17,16 +18,22 @@ from pellucid.evaluation import features as networks
 if TYPE_CHECKING:
     from pellucid.evaluation.evaluation import Evaluation
 
+Features = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.among(("auto", *networks)),
+        help=f"What the metrics compare: auto, {', '.join(networks)}.",
+    ),
+]
+
 
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     data: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Real data to compare with; a run's own unless given.")
     ] = None,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many samples are drawn and measured.")] = 2000,
-    features: Annotated[
-        str, typer.Option(metavar="NAME", help=f"What the metrics compare: auto, {', '.join(networks)}.")
-    ] = "auto",
+    features: Features = "auto",
     weights: Annotated[
         Path | None, typer.Option(metavar="PATH", help="Weights for inception (a file) or dinov2 (a folder).")
     ] = None,

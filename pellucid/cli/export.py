@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.options import FLAG, Device, Json, ModelPlace, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import Against, Grid, Guidance, Sampler, Steps, check_guidance
 from pellucid.core.errors import ConfigError, UserError
 
@@ -24,7 +24,7 @@ LONGEST = 20_000
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="A new folder for all of it.", show_default=False)
     ],

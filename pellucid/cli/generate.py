@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import (
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 MODEL = Path("emoji")
 Prompt = Annotated[str, typer.Argument(help="What to make, in English or Chinese.", show_default=False)]
+Style = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", autocompletion=tab.style, help="A style that the model knows: noto, twemoji."),
+]
 Half = Annotated[bool, typer.Option("--half", metavar=FLAG, help="Compute a pipeline of diffusers in 16 bits.")]
 LowMemory = Annotated[
     bool, typer.Option("--low-memory", metavar=FLAG, help="Compute a pipeline of diffusers piece by piece.")
@@ -41,15 +46,15 @@ def generate(
     prompt: Prompt,
     model: Annotated[
         Path, typer.Option(
-            metavar="MODEL", help="emoji, which comes with the package; a run folder; a model file; a folder that diffusers "
-            "wrote, or its OWNER/NAME on the hub.",
+            metavar="MODEL", autocompletion=tab.model, help="emoji, which comes with the package; a run folder; a model "
+            "file; a folder that diffusers wrote, or its OWNER/NAME on the hub.",
         )
     ] = MODEL,
     n: Annotated[int, typer.Option("-n", metavar="N", min=1, help="How many; several make a contact sheet.")] = 1,
     out: Annotated[
         Path, typer.Option("--out", "-o", metavar="PATH", help="A picture of all, or a folder for one file each.")
     ] = Path("output.png"),
-    style: Annotated[str | None, typer.Option(metavar="NAME", help="A style that the model knows: noto, twemoji.")] = None,
+    style: Style = None,
     negative: Negative = None,
     sampler: Sampler = None,
     steps: Steps = None,

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, choose_device, result
 
 
 def likelihood(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     data: Annotated[Path, typer.Argument(help="Data of the kind that the model was trained on.", show_default=False)],
     n: Annotated[
         int, typer.Option("-n", metavar="N", min=2, help="How many samples are measured, spread over the data.")

@@ -4,10 +4,12 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.core.errors import ConfigError, UserError, nearest
 
 
@@ -18,15 +20,26 @@ def _seed(value: int | None) -> int | None:
 
 
 FLAG = " "  # a switch takes no value, so none is named in --help
+ModelPlace = Annotated[
+    Path, typer.Argument(autocompletion=tab.model, help="A run folder or a model file.", show_default=False)
+]
 Json = Annotated[
     bool, typer.Option("--json", metavar=FLAG, help="One JSON object on stdout; everything else goes to stderr.")
 ]
 Seed = Annotated[
     int | None, typer.Option("--seed", metavar="N", callback=_seed, help="Same seed, same result; 0 unless given.")
 ]
-Device = Annotated[str, typer.Option("--device", metavar="NAME", help="auto, cpu, cuda or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", metavar="NAME", autocompletion=tab.among(("auto", "cpu", "cuda", "mps")), help="auto, cpu, cuda or mps."
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", metavar=FLAG, help="Print nothing but errors and the result.")]
-Setting = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Any setting; may be repeated.")]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", autocompletion=tab.setting, help="Any setting; may be repeated."),
+]
 
 
 def choose_device(name: str) -> str:

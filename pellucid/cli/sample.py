@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.effort import choice, in_words
 from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
-from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, Setting, choose_device, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.samplers import grids, samplers
 
@@ -34,7 +35,10 @@ Out = Annotated[
     typer.Option("--out", "-o", metavar="PATH", help="A picture, .npy, .csv, .wav, .nii, .txt of all; or a folder."),
 ]
 Label = Annotated[
-    str | None, typer.Option(metavar="NAME", help="A class by name; several by commas; 'all' for each in turn.")
+    str | None,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.label, help="A class by name; several by commas; 'all' for each in turn."
+    ),
 ]
 Prompt = Annotated[
     str | None,
@@ -51,7 +55,9 @@ Candidates = Annotated[
     int, typer.Option(metavar="K", min=1, help="Of texts from texts: of K that are drawn, the one most like the others.")
 ]
 Negative = Annotated[str | None, typer.Option(metavar="TEXT", help="What not to make, in words; takes guidance above 1.")]
-Sampler = Annotated[str | None, typer.Option(metavar="NAME", help=f"{', '.join(samplers)}.")]
+Sampler = Annotated[
+    str | None, typer.Option(metavar="NAME", autocompletion=tab.among(samplers), help=f"{', '.join(samplers)}.")
+]
 Steps = Annotated[
     int | None, typer.Option(metavar="N", min=1, help="Steps from noise to data; more is better and slower.")
 ]
@@ -62,10 +68,15 @@ Interval = Annotated[
     tuple[float, float] | None, typer.Option(metavar="LOW HIGH", help="log-SNR between which guidance acts.")
 ]
 Against = Annotated[
-    str | None, typer.Option(metavar="NAME", help="What guidance leads away from: null (no label) or weak (early weights).")
+    str | None,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.among(("null", "weak")),
+        help="What guidance leads away from: null (no label) or weak (early weights).",
+    ),
 ]
 Grid = Annotated[
-    str | None, typer.Option(metavar="NAME", help=f"Where the steps lie: {', '.join(grids)}.")
+    str | None,
+    typer.Option(metavar="NAME", autocompletion=tab.among(grids), help=f"Where the steps lie: {', '.join(grids)}."),
 ]
 Within = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="Choose how to sample: the best that takes so long on this machine.")
@@ -82,7 +93,7 @@ Batch = Annotated[
 
 
 def sample(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     n: Count = 16,
     out: Out = Path("samples.png"),
     label: Label = None,

@@ -2,13 +2,12 @@
 
 import errno
 import socket
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from pellucid.cli.engine import Engine, with_engine
-from pellucid.cli.options import Device, Json, Quiet, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, choose_device, result
 from pellucid.core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
@@ -19,7 +18,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def serve(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen; 0.0.0.0: to everybody.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(metavar="N", min=0, max=65535, help="0: any that is free.")] = 8000,
     name: Annotated[

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from pellucid.cli.options import Device, Json, Quiet, Seed, choose_device, result
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, choose_device, result
 from pellucid.cli.sample import check_out
 from pellucid.core.errors import ConfigError
 
 
 def speedup(
-    model: Annotated[Path, typer.Argument(help="A run folder or a model file.", show_default=False)],
+    model: ModelPlace,
     steps: Annotated[
         int, typer.Option(metavar="N", min=1, max=16, help="Network calls that a sample may take.", show_default=False)
     ],

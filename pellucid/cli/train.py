@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.options import FLAG, Device, Json, Quiet, Seed, Setting, choose_device, result
 
 if TYPE_CHECKING:
@@ -20,36 +21,55 @@ FILES = (
 )  # fmt: skip
 """What a run leaves, by the names it is told under."""
 
+Start = Annotated[
+    str | None,
+    typer.Option(
+        "--from", metavar="MODEL", autocompletion=tab.model,
+        help="Go out from: emoji, a run, a model file, a pipeline of diffusers.",
+    ),
+]
+Condition = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT", autocompletion=tab.condition,
+        help="auto (labels and captions, if any), none, label, caption, or a column's name.",
+    ),
+]
+Recipe = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.recipe,
+        help="Settings to start from: fashion-mnist, or a TOML file of your own.",
+    ),
+]
+Track = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME", autocompletion=tab.tracker,
+        help="Beside TensorBoard: wandb, online if it has a key; wandb-offline.",
+    ),
+]
+
 
 def train(
     data: Annotated[
         Path | None, typer.Argument(help="Pictures, films, sounds, texts, CSV; folder, zip, tar, Parquet, hub:NAME, .npy.")
     ] = None,
     out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="The run's folder.")] = Path("run"),
-    start: Annotated[
-        str | None,
-        typer.Option("--from", metavar="MODEL", help="Go out from: emoji, a run, a model file, a pipeline of diffusers."),
-    ] = None,
+    start: Start = None,
     minutes: Annotated[float | None, typer.Option(metavar="M", help="Train for about this long.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Train on this many, counting repeats.")] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of pictures; length of others.")] = None,
-    condition: Annotated[
-        str | None,
-        typer.Option(metavar="WHAT", help="auto (labels and captions, if any), none, label, caption, or a column's name."),
-    ] = None,
+    condition: Condition = None,
     latent: Annotated[
         bool, typer.Option("--latent", metavar=FLAG, help="Train an autoencoder first, then diffuse its latents.")
     ] = False,
-    recipe: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Settings to start from: fashion-mnist, or a TOML file of your own.")
-    ] = None,
+    recipe: Recipe = None,
     setting: Setting = None,
     resume: Annotated[
         bool, typer.Option("--resume", metavar=FLAG, help="Go on with the run in --out as if never stopped.")
     ] = False,
-    track: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Beside TensorBoard: wandb, online if it has a key; wandb-offline.")
-    ] = None,
+    track: Track = None,
     seed: Seed = None,
     device: Device = "auto",
     json: Json = False,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from pellucid.cli import tab
 from pellucid.cli.options import Device, Json, Quiet, Seed, Setting, choose_device, result
 
 if TYPE_CHECKING:
@@ -26,8 +27,14 @@ def tune(
         Path | None, typer.Option(metavar="FILE", help="What is tried, as TOML in the form of tuning/space.toml.")
     ] = None,
     size: Annotated[int | None, typer.Option(metavar="N", help="Longer side of pictures; length of others.")] = None,
-    condition: Annotated[str | None, typer.Option(metavar="WHAT", help="auto, none, label, caption, or a column.")] = None,
-    recipe: Annotated[str | None, typer.Option(metavar="NAME", help="The default to start from, as in `train`.")] = None,
+    condition: Annotated[
+        str | None,
+        typer.Option(metavar="WHAT", autocompletion=tab.condition, help="auto, none, label, caption, or a column."),
+    ] = None,
+    recipe: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", autocompletion=tab.recipe, help="The default to start from, as in `train`."),
+    ] = None,
     setting: Setting = None,
     seed: Seed = None,
     device: Device = "auto",

@@ -1,14 +1,13 @@
 """Pictures and films mirrored and shifted at random, only when asked for: a model learns what it is shown, mirrored too."""
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.random import Draws
-
-Flip = Literal["none", "horizontal", "vertical", "both"]
+from pellucid.training.config import Flip
 
 
 @dataclass(frozen=True, kw_only=True)

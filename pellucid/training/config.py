@@ -11,13 +11,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pellucid.core.config import explain
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.files import atomic_write
-from pellucid.core.precision import default_precision
 from pellucid.model.config import ModelConfig, Section
-from pellucid.training.augmentation import Flip
 
 NAME = "config.toml"
 RECIPES = Path(__file__).parents[1] / "recipes"
 LARGEST = 4096  # side of pictures in pixels
+Flip = Literal["none", "horizontal", "vertical", "both"]
 CONDITIONS = ("auto", "none", "label", "caption")
 """What samples are conditioned on: auto is labels and captions, as far as there are any. Any other word names the column, or
 the key of a metadata file, that holds the captions."""
@@ -209,6 +208,8 @@ def settled(config: RunConfig, device: str) -> RunConfig:
     """`config` with what it left to the machine decided, so that the file of a run says all: the precision."""
     if config.training.precision != "auto":
         return config
+    from pellucid.core.precision import default_precision  # torch, which reading a configuration does without
+
     training = config.training.model_copy(update={"precision": default_precision(device)})
     return config.model_copy(update={"training": training})
 
