@@ -1,7 +1,7 @@
 // The form: what the model can be asked for, what it is asked for now, and the same in the page's address, to be passed on.
 
 import { element } from "./files.js";
-import { say } from "./words.js";
+import { say, translate } from "./words.js";
 
 const KEPT = ["prompt", "source", "label", "n", "steps", "guidance", "seed"];
 const ALL = "\0"; // the choice of every label in turn
@@ -28,8 +28,20 @@ export function name(facts) {
   const chosen = place("label").value;
   place("label").replaceChildren(new Option(say("any"), ""), new Option(say("all"), ALL), ...facts.labels.map((one) => new Option(one, one)));
   place("label").value = chosen;
-  for (const span of place("given").querySelectorAll("label span")) span.textContent = say(`part_${span.dataset.part}`);
   about(facts);
+}
+
+function writable(part) {
+  const called = element("span");
+  called.dataset.word = `part_${part}`;
+  return element("label", {}, called, element("input", { type: "text", name: part, maxLength: 4000 }));
+}
+
+function openable(part) {
+  const [called, input] = [element("span"), element("input", { type: "file", name: part, accept: ACCEPTED[part] })];
+  called.dataset.word = `open_${part}`;
+  input.addEventListener("change", () => { called.textContent = input.files[0]?.name ?? say(`open_${part}`); });
+  return element("label", { className: "file" }, called, input);
 }
 
 // Once, for a model.
@@ -44,16 +56,13 @@ export function fit(facts) {
   };
   for (const [field, value] of Object.entries(hidden)) place(field).hidden = value;
   for (const part of facts.parts) {
-    const input = part === "text" ? element("input", { type: "text", maxLength: 4000 }) : element("input", { type: "file", accept: ACCEPTED[part] });
-    const name = element("span");
-    name.dataset.part = part;
-    input.name = part;
-    place("given").append(element("label", {}, name, input));
+    place("given").append(part === "text" ? writable(part) : openable(part));
   }
   place("steps").max = Math.max(100, 2 * facts.defaults.steps);
   place("steps").value = facts.defaults.steps;
   place("guidance").value = facts.defaults.guidance;
   place("n").max = Math.min(16, facts.limits.samples);
+  translate();
   name(facts);
   recall();
   outputs();

@@ -3,6 +3,7 @@
 import { say } from "./words.js";
 
 const SECONDS = 2;
+const RECENT = 24; // the share of the way that counts as a little before
 const place = (name) => document.getElementById(name);
 let timer = null;
 
@@ -20,7 +21,8 @@ export function follow(steps, views) {
   function show(step) {
     slider.value = step;
     place("journey-step").textContent = `${step} / ${last}`;
-    views.forEach((view, sample) => view.step(step === last ? null : steps[step][sample], steps[step - 1]?.[sample]));
+    const before = steps[Math.max(0, step - Math.ceil(last / RECENT))];
+    views.forEach((view, sample) => view.step(step === last ? null : steps[step][sample], before[sample]));
   }
 
   function play() {

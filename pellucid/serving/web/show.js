@@ -15,7 +15,7 @@ function picture(source, className = "") {
   return { element: image, step: (frame) => { image.src = frame ? png(frame) : source; } };
 }
 
-// Tokens that were not there a step before are marked, those yet to come are dots.
+// Tokens that are new since a little before are marked, those yet to come are boxes.
 function writing(whole) {
   const page = element("p", { className: "written", textContent: whole });
   const step = (tokens, before) => {

@@ -5,13 +5,12 @@ const WORDS = {
     language: "中文", prompt: "What to make", promptHint: "in your own words", begins: "What it begins with",
     beginsHint: "may stay empty", source: "From this text", label: "Kind", any: "any", all: "each in turn",
     given: "What is known", givenHint: "What you give stays as it is; the rest is made to go with it.",
-    givenText: "text", givenPicture: "picture", givenSound: "sound",
     count: "How many", steps: "Steps", guidance: "Guidance", seed: "Seed", dice: "Another", make: "Make", stop: "Stop",
     compareGuidance: "Guidance side by side", compareStrength: "Noise strength side by side",
     empty: "Noise goes in. What comes out appears here.", journey: "From noise to data", play: "Play", pause: "Pause",
     editing: "Edit a picture",
     editingHint: "Open a picture, or press Edit below one. Paint over what is to be made new; or see it noised more and more, and made clean again.",
-    open: "Open a picture", brush: "Brush", clear: "Clear", fill: "Fill in", easel: "Paint here",
+    open_picture: "Open a picture", open_sound: "Open a sound", brush: "Brush", clear: "Clear", fill: "Fill in", easel: "Paint here",
     completing_series: "What comes next, what is missing", completing_video: "Go on from a film", completing_text: "Go on, or fill gaps",
     hint_series: "A table (CSV, TSV or Parquet) with the columns {0}. Bands hold nine of ten versions.",
     hint_video: "A film (mp4, webm, gif, webp), or one from above by its button Go on.",
@@ -35,13 +34,12 @@ const WORDS = {
     language: "English", prompt: "想要什么", promptHint: "用自己的话描述", begins: "开头",
     beginsHint: "可以留空", source: "原文", label: "类别", any: "任意", all: "依次每类",
     given: "已知部分", givenHint: "给出的部分保持不变，其余部分与之相配地生成。",
-    givenText: "文字", givenPicture: "图片", givenSound: "声音",
     count: "数量", steps: "步数", guidance: "引导强度", seed: "种子", dice: "换一个", make: "生成", stop: "停止",
     compareGuidance: "并排比较引导强度", compareStrength: "并排比较噪声强度",
     empty: "噪声进去，结果出现在这里。", journey: "从噪声到数据", play: "播放", pause: "暂停",
     editing: "修改图片",
     editingHint: "打开一张图片，或点击图片下方的“修改”。涂抹要重新生成的部分；也可以比较加不同强度的噪声后重新生成的结果。",
-    open: "打开图片", brush: "画笔", clear: "清除", fill: "填充", easel: "在这里涂抹",
+    open_picture: "打开图片", open_sound: "打开声音", brush: "画笔", clear: "清除", fill: "填充", easel: "在这里涂抹",
     completing_series: "预测与补缺", completing_video: "续写影片", completing_text: "续写或补缺",
     hint_series: "含有以下各列的表格（CSV、TSV 或 Parquet）：{0}。色带包含十分之九的可能。",
     hint_video: "一段影片（mp4、webm、gif、webp），或点击上方影片的“继续”。",
@@ -72,7 +70,6 @@ export function say(word, ...values) {
 export function translate() {
   document.documentElement.lang = language;
   for (const element of document.querySelectorAll("[data-word]")) element.textContent = say(element.dataset.word);
-  for (const element of document.querySelectorAll("[data-hint]")) element.placeholder = say(element.dataset.hint);
   document.getElementById("language").lang = language === "en" ? "zh" : "en";
 }
 
