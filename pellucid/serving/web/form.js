@@ -33,7 +33,7 @@ export function name(facts) {
 
 function writable(part) {
   const called = element("span");
-  called.dataset.word = `part_${part}`;
+  called.dataset.word = `write_${part}`;
   return element("label", {}, called, element("input", { type: "text", name: part, maxLength: 4000 }));
 }
 

@@ -60,7 +60,8 @@ export function card(shown, title, files, actions = []) {
     textContent: files.length > 1 ? `↓ ${file.name.split(".").slice(1).join(".")}` : say("download"),
   }));
   const buttons = actions.map(([word, act]) => element("button", { type: "button", textContent: say(word), onclick: act }));
-  return element("figure", {}, shown.element, element("figcaption", {}, element("span", { textContent: title }), ...saved, ...buttons));
+  const caption = element("figcaption", {}, element("span", { textContent: title }), element("div", {}, ...saved, ...buttons));
+  return element("figure", {}, shown.element, caption);
 }
 
 // Files by the sample that they are of: those whose names are alike but for their end.
