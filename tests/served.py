@@ -19,8 +19,13 @@ from pellucid.serving.service import Limits, Service
 
 def small_model(channels: int = 3, **facts: Any) -> Model:
     """Pictures of 8 x 8 by random weights, which heed labels and words."""
-    config = ModelConfig(network={"name": "mlp", "width": 16, "depth": 1}, sampling={"steps": 4})
-    model = Model.create(config, Facts(shape=(channels, 8, 8), std=0.5, **facts))
+    return random_model(Facts(shape=(channels, 8, 8), std=0.5, **facts))
+
+
+def random_model(facts: Facts, **config: Any) -> Model:
+    """A model by random weights, small unless `config` says otherwise."""
+    network = {"name": "mlp", "width": 16, "depth": 1}
+    model = Model.create(ModelConfig(**{"network": network, "sampling": {"steps": 4}, **config}), facts)
     generator = torch.Generator().manual_seed(0)
     for parameter in model.denoiser.parameters():
         parameter.requires_grad_(False).add_(0.3 * torch.randn(parameter.shape, generator=generator))

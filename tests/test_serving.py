@@ -22,6 +22,7 @@ from PIL import Image as Pillow
 from pellucid.modalities.canvas import as_picture
 from pellucid.model.model import Model
 from served import Served, serving, small_model
+from served_kinds import model_of
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +184,23 @@ def test_bodies_that_are_none(served: Served) -> None:
     for path in ("/page/../app.py", "/page/..%2fapp.py", "/page/%2e%2e/%2e%2e/etc/passwd", "/nowhere"):
         assert httpx2.get(served.address + path).status_code == 404, path
     assert httpx2.get(f"{served.address}/health").json()["status"] == "ok"
+
+
+def test_what_is_given_is_content_and_no_path(tmp_path: Path) -> None:
+    """Of several parts any may be given; the path of a file is a text like any other, and no sound."""
+    (tmp_path / "word.txt").write_text("cab")
+    with serving(model_of("joint")) as served:
+        made = ask(served, {"n": 2, "given": {"text": "cab"}}).json()
+        words = [file for file in made["files"] if file["name"].endswith(".txt")]
+        assert [b64decode(file["base64"]) for file in words] == [b"cab\n"] * 2
+        sound = next(file["base64"] for file in made["files"] if file["name"].endswith(".wav"))
+        assert ask(served, {"given": {"sound": sound}}).status_code == 200
+        for part, value, why in (
+            ("text", str(tmp_path / "word.txt"), "does not fit"), ("sound", str(tmp_path / "word.txt"), "base64"),
+            ("sound", "AAAA", "cannot be read as a sound"), ("smell", "cabs", "no part 'smell'"),
+        ):  # fmt: skip
+            answer = ask(served, {"given": {part: value}})
+            assert (answer.status_code, why in answer.json()["error"]["message"]) == (400, True), answer.text
 
 
 def test_a_key(model: Model) -> None:

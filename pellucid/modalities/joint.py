@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from io import BytesIO
 from itertools import islice
 from math import ceil
 from pathlib import Path
@@ -14,18 +15,22 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from torch import Tensor
 
-from pellucid.core.errors import ConfigError, DataError, UserError, nearest
+from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.core.files import atomic_write
 from pellucid.core.items import Record, Rejection
 from pellucid.modalities.aligned import Bounds, picture_of, read_aligned, sound_of, survey
 from pellucid.modalities.animation import save_journey
+from pellucid.modalities.documents import decoded
 from pellucid.modalities.file_picture import SUFFIXES as PICTURES
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.open_picture import is_picture
+from pellucid.modalities.open_picture import why as why_no_picture
 from pellucid.modalities.parts import PARTS, Part, Sound, Words
 from pellucid.modalities.sheet import sheet
 from pellucid.modalities.sounds import SUFFIXES as SOUNDS
+from pellucid.modalities.sounds import why as why_no_sound
 from pellucid.modalities.write_sound import FORMATS, PAUSE, write_sound
+from pellucid.sources.entry import Entry
 from pellucid.sources.file import File
 from pellucid.sources.walk import walk
 
@@ -161,8 +166,9 @@ class Joint(Modality):
         """What is stored of one part, (..., values, tokens)."""
         return stored[..., : self.made_of[name].size[0], self.places[name]]
 
-    def known(self, given: Mapping[str, str]) -> Tensor:
-        """What is given of a sample (V, L) in the model's range, NaN where it is not: of each part a file, or a text.
+    def known(self, given: Mapping[str, str | bytes]) -> Tensor:
+        """What is given of a sample (V, L) in the model's range, NaN where it is not: of each part a file or its content, or
+        a text.
 
         Raises:
             UserError: a part that the model does not have, or what cannot be read.
@@ -177,19 +183,16 @@ class Joint(Modality):
             known[: len(x), self.places[name]] = x
         return known
 
-    def _read(self, name: str, value: str) -> Values:
-        part, path = self.made_of[name], Path(value)
+    def _read(self, name: str, value: str | bytes) -> Values:
+        part = self.made_of[name]
         if isinstance(part, Words):
-            return part.cut(path.read_text(encoding="utf-8").strip() if path.is_file() else value)
-        if not path.is_file():
-            raise UserError(f"There is no '{value}': expected a {name}'s file")
-        (entry,) = File(path=path, name=path.name).entries()
+            return part.cut(_words(value))
+        entry, what = _entry(name, value), f"'{value}'" if isinstance(value, str) else "What was given"
         try:
-            if isinstance(entry, Rejection):
-                raise DataError(entry.reason)
             return part.cut(sound_of(entry, part) if isinstance(part, Sound) else picture_of(entry, part))
         except Exception as error:  # decoders of damaged files raise whatever they come upon
-            raise UserError(f"'{value}' cannot be read as a {name}: {error}") from None
+            why = why_no_sound(error) if isinstance(part, Sound) else why_no_picture(error)
+            raise UserError(f"{what} cannot be read as a {name}: {why}") from None
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         x = stored.float() if isinstance(stored, Tensor) else torch.from_numpy(stored.astype(np.float32))
@@ -281,3 +284,22 @@ class Joint(Modality):
 
     def journey(self, frames: Sequence[Tensor], path: Path) -> None:
         save_journey([self.pictures(self.encode(frame)) for frame in frames], path)
+
+
+def _words(value: str | bytes) -> str:
+    """A text, or that of a file."""
+    if isinstance(value, str) and not Path(value).is_file():
+        return value
+    return decoded(value if isinstance(value, bytes) else Path(value).read_bytes()).strip()
+
+
+def _entry(name: str, value: str | bytes) -> Entry:
+    """A file, or the content of one."""
+    if isinstance(value, bytes):
+        return Entry(name=name, open=lambda: BytesIO(value), suffix=None)
+    if not (path := Path(value)).is_file():
+        raise UserError(f"There is no '{value}': expected a {name}'s file")
+    (entry,) = File(path=path, name=path.name).entries()
+    if isinstance(entry, Rejection):
+        raise UserError(f"'{value}' cannot be read as a {name}: {entry.reason}")
+    return entry

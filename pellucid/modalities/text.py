@@ -220,6 +220,12 @@ class Text(Modality):
         """Samples (B, 1, L) as they are read; of pairs the targets."""
         return [self.words.decode(row, hidden) for row in x[:, 0, self.source_length :].tolist()]
 
+    def piecewise(self, x: Tensor, hidden: str = "") -> list[list[str]]:
+        """The same, token by token."""
+        own = [row[: row.index(END)] if END in row else row for row in x[:, 0, self.source_length :].tolist()]
+        each = {number: self.words.decode([number], hidden) for row in own for number in row}
+        return [[each[number] for number in row] for row in own]
+
     def sources(self, x: Tensor) -> list[str]:
         """What samples (B, 1, L) are made from."""
         return [self.words.decode(row) for row in x[:, 0, : self.source_length].tolist()]

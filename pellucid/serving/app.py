@@ -11,7 +11,10 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from pellucid.core.errors import PellucidError
+from pellucid.modalities.joint import Joint
+from pellucid.modalities.series import Series
 from pellucid.modalities.text import Text
+from pellucid.modalities.video import Video
 from pellucid.samplers import samplers
 from pellucid.serving import completions, images, page, samples
 from pellucid.serving.guard import Guard, explained, told
@@ -52,6 +55,9 @@ def facts(service: Service) -> dict[str, Any]:
         "kind": type(modality).__name__.lower(), "shape": list(model.facts.shape), "labels": list(model.facts.labels),
         "captions": "caption" in model.conditioners, "sourced": bool(modality.sourced),
         "tokens": isinstance(modality, Text), "formats": list(modality.suffixes),
+        "parts": list(modality.made_of) if isinstance(modality, Joint) else [],
+        "columns": list(modality.columns) if isinstance(modality, Series) else [],
+        "completes": "given" in model.conditioners and isinstance(modality, Series | Video | Text) and not modality.sourced,
         "defaults": {name: how[name] for name in ("sampler", "steps", "guidance")}, "samplers": list(samplers),
         "batch": service.rows, "limits": {"samples": service.limits.samples, "seconds": service.limits.seconds},
     }  # fmt: skip

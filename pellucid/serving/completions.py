@@ -9,7 +9,7 @@ from fastapi import APIRouter, Form, Request, Response, UploadFile
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from pellucid.core.errors import ConfigError, UnsupportedError, nearest
+from pellucid.core.errors import ConfigError, UnsupportedError, UserError, nearest
 from pellucid.modalities.documents import SUFFIXES as TEXTS
 from pellucid.modalities.modality import Modality
 from pellucid.modalities.series import Series
@@ -107,21 +107,28 @@ def _names(modality: Modality, body: Body) -> tuple[str, str]:
 
 
 def _completed(model: Model, body: Body, content: bytes, source: str, target: str, seed: int, tell: Tell) -> File:
-    """The answer's file."""
-    how = {name: value for name in ("label", "steps", "sampler") if (value := getattr(body, name)) is not None}
-    how |= {"seed": seed, "progress": tell}
+    """The answer's file. Errors call what was sent by the client's name for it."""
     with TemporaryDirectory() as folder:
         sent, made = Path(folder) / f"input{source}", Path(folder) / f"output{target}"
         sent.write_bytes(content)
-        match model.modality:
-            case Series():
-                found = complete(model, sent, length=body.length, n=body.n or VERSIONS, **how)
-                save(found, made, past=PAST * model.facts.shape[1])
-            case Video():
-                roll_on(model, sent, body.length, n=body.n or 1, prompt=body.prompt, **how).save(made)
-            case Text() as text:
-                whole, gap = read_text(sent), "" if body.length else GAP
-                length = len(tokens(text, whole, gap)) + body.length if body.length else None
-                write(model, [whole], n=body.n or 1, length=length, gap=gap, more=not gap, **how).save(made)
+        try:
+            _complete(model, body, sent, made, {"seed": seed, "progress": tell})
+        except UserError as error:
+            raise UserError(str(error).replace(str(sent), Path(body.file.filename or source).name)) from None
         return File(made.name, made.read_bytes())
+
+
+def _complete(model: Model, body: Body, sent: Path, made: Path, how: dict[str, Any]) -> None:
+    """One file from the other."""
+    how |= {name: value for name in ("label", "steps", "sampler") if (value := getattr(body, name)) is not None}
+    match model.modality:
+        case Series():
+            found = complete(model, sent, length=body.length, n=body.n or VERSIONS, **how)
+            save(found, made, past=PAST * model.facts.shape[1])
+        case Video():
+            roll_on(model, sent, body.length, n=body.n or 1, prompt=body.prompt, **how).save(made)
+        case Text() as text:
+            whole, gap = read_text(sent), "" if body.length else GAP
+            length = len(tokens(text, whole, gap)) + body.length if body.length else None
+            write(model, [whole], n=body.n or 1, length=length, gap=gap, more=not gap, **how).save(made)
 

@@ -4,6 +4,7 @@ from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from io import BytesIO
+from math import isfinite
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Literal
@@ -17,6 +18,7 @@ from pellucid.core.errors import ConfigError, nearest
 from pellucid.modalities.canvas import as_picture, on_white
 from pellucid.modalities.image import Image
 from pellucid.modalities.modality import Modality
+from pellucid.modalities.series import Series
 from pellucid.model.samples import Samples
 
 MEDIA = {
@@ -77,6 +79,15 @@ def shown(modality: Modality, x: Tensor) -> list[bytes]:
 def frames(modality: Modality, journey: Iterable[Tensor]) -> list[list[str]]:
     """Of each step the pictures of all samples, in base64."""
     return [[b64encode(one).decode() for one in shown(modality, x)] for x in journey]
+
+
+def tables(series: Series, journey: Iterable[Tensor]) -> list[list[list[list[float | None]]]]:
+    """Of each step the values (C, L) of all series, to five digits; None where there is none."""
+    return [[[_rounded(row) for row in one] for one in series.encode(x).tolist()] for x in journey]
+
+
+def _rounded(row: Iterable[float]) -> list[float | None]:
+    return [float(f"{value:.5g}") if isfinite(value) else None for value in row]
 
 
 def _picture(data: NDArray[np.uint8]) -> Pillow.Image:

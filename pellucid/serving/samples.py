@@ -2,21 +2,26 @@
 
 import asyncio
 from base64 import b64decode
+from binascii import Error as Base64Error
 from time import perf_counter
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
 
 from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.modalities.joint import Joint
+from pellucid.modalities.modality import Modality
+from pellucid.modalities.series import Series
 from pellucid.modalities.text import HIDDEN, Text
 from pellucid.model.answering import answer
 from pellucid.model.samples import Samples
 from pellucid.model.writing import write
 from pellucid.serving.batcher import Job, Tell
 from pellucid.serving.drawing import Asked, ask, together
-from pellucid.serving.files import File, as_files, frames
+from pellucid.serving.files import File, as_files, frames, tables
 from pellucid.serving.service import Service, finished
 from pellucid.serving.stream import News
 
@@ -45,7 +50,10 @@ class Body(BaseModel):
     guidance: float | None = Field(None, ge=-100, le=100)
     against: Name | None = Field(None, description="What guidance leads away from: null or weak.")
     format: Name | None = Field(None, description="One file of all samples: wav, csv, mp4, ...; one each if left out.")
-    journey: bool = Field(False, description="Also noise becoming data, a picture for each step; of at most 16 samples.")
+    journey: bool = Field(False, description="Also noise becoming data: at each step a picture, tokens, or numbers; of at "
+                                             "most 16 samples.")  # fmt: skip
+    given: dict[Name, str] | None = Field(None, description="Of samples of several parts those that are known: a text as it "
+                                                            "is, a picture's or sound's file in base64.")  # fmt: skip
     stream: bool = Field(False, description="Progress as server-sent events, the answer as the last of them.")
 
 
@@ -100,8 +108,21 @@ def _queued(service: Service, body: Body, seed: int, tell: Tell) -> Job:
     if body.source is not None or body.length is not None or body.candidates != 1:
         raise UnsupportedError("source, candidates and length are for models of texts: leave them out")
     asked = ask(service.model, n=body.n, seed=seed, label=body.label, prompt=body.prompt, negative=body.negative,
-                journey=body.journey, **how)  # fmt: skip
+                known=_known(service.model.modality, body.given), journey=body.journey, **how)  # fmt: skip
     return service.sample(asked, tell)
+
+
+def _known(modality: Modality, given: dict[str, str] | None) -> Tensor | None:
+    """The parts that are. None of it names a file: all that is sent is content."""
+    if given is None:
+        return None
+    if not isinstance(modality, Joint):
+        raise UnsupportedError("given is for models of several parts: leave it out")
+    try:
+        return modality.known({name: value.encode() if name == "text" else b64decode(value, validate=True)
+                               for name, value in given.items()})  # fmt: skip
+    except Base64Error:
+        raise ConfigError("given: expected the files of pictures and sounds in base64") from None
 
 
 def _written(service: Service, body: Body, seed: int, how: dict[str, Any], tell: Tell) -> Samples:
@@ -124,9 +145,16 @@ def _as_json(service: Service, body: Body, made: Samples, seed: int, seconds: fl
         found["labels"] = list(made.labels)
     if isinstance(made.modality, Text):
         found["texts"] = made.modality.texts(made.data)
-    if body.journey and isinstance(made.modality, Text):
-        found["journey_texts"] = [made.modality.texts(x, HIDDEN) for x in made.journey]
-    elif body.journey:
-        found["journey"] = frames(made.modality, made.journey)
-    return found
+    return {**found, **_journey(made)} if body.journey else found
+
+
+def _journey(made: Samples) -> dict[str, Any]:
+    """Noise becoming data: tokens of texts, numbers of series, pictures of all else."""
+    match made.modality:
+        case Text() as text:
+            return {"journey_tokens": [text.piecewise(x, HIDDEN) for x in made.journey]}
+        case Series() as series:
+            return {"journey_values": tables(series, made.journey)}
+        case _:
+            return {"journey": frames(made.modality, made.journey)}
 

@@ -1,6 +1,8 @@
 // A picture to paint on: what is painted is to be made new.
 
 const MOST = 512; // pixels of the longer side on the page; the picture itself keeps its own
+const COARSE = 16; // pixels of a picture up to which they are shown as squares
+const PAINT = "#2f7bff";
 
 export class Easel {
   constructor(canvas, size) {
@@ -36,7 +38,7 @@ export class Easel {
     const box = this.canvas.getBoundingClientRect();
     const now = [((event.clientX - box.left) / box.width) * this.mask.width, ((event.clientY - box.top) / box.height) * this.mask.height];
     const pen = this.mask.getContext("2d");
-    Object.assign(pen, { lineCap: "round", lineJoin: "round", strokeStyle: "white" });
+    Object.assign(pen, { lineCap: "round", lineJoin: "round", strokeStyle: PAINT });
     pen.lineWidth = Math.max(1, (Number(this.size.value) / 200) * Math.max(this.mask.width, this.mask.height));
     const from = begin || !this.last ? now : this.last;
     pen.beginPath();
@@ -50,7 +52,7 @@ export class Easel {
 
   draw() {
     const pen = this.canvas.getContext("2d");
-    pen.imageSmoothingEnabled = false;
+    pen.imageSmoothingEnabled = this.mask.width > COARSE;
     pen.clearRect(0, 0, this.canvas.width, this.canvas.height);
     if (!this.picture) return;
     pen.drawImage(this.picture, 0, 0, this.canvas.width, this.canvas.height);
@@ -66,7 +68,7 @@ export class Easel {
     pen.fillRect(0, 0, whole.width, whole.height);
     pen.drawImage(this.mask, 0, 0);
     const pixels = pen.getImageData(0, 0, whole.width, whole.height);
-    for (let at = 0; at < pixels.data.length; at += 4) pixels.data.fill(pixels.data[at] > 127 ? 255 : 0, at, at + 3);
+    for (let at = 0; at < pixels.data.length; at += 4) pixels.data.fill(pixels.data[at + 2] > 127 ? 255 : 0, at, at + 3);
     pen.putImageData(pixels, 0, 0);
     return new Promise((done) => whole.toBlob(done, "image/png"));
   }

@@ -1,62 +1,50 @@
-// The slider from noise to data: pictures, or texts whose words come one after the other.
+// The slider from noise to data.
 
 import { say } from "./words.js";
 
+const SECONDS = 2;
+const RECENT = 24; // the share of the way that counts as a little before
 const place = (name) => document.getElementById(name);
 let timer = null;
 
 function stop() {
   clearInterval(timer);
   timer = null;
-  place("journey-play").textContent = say("play");
+  place("journey-play").textContent = "▶";
+  place("journey-play").ariaLabel = say("play");
 }
 
-// `frames[step][sample]` are put into the figures of `shown`.
-export function follow(frames, shown, isText) {
-  const slider = place("journey-slider");
-  const figures = [...shown.querySelectorAll("figure")];
-  const finals = figures.map((figure) => figure.querySelector(isText ? "pre" : "img, canvas, video, audio"));
-  const held = figures.map((figure, sample) => {
-    if (isText || finals[sample]?.tagName === "IMG") return finals[sample];
-    const image = Object.assign(document.createElement("img"), { alt: "", hidden: true });
-    figure.prepend(image);
-    return image;
-  });
-  const last = finals.map((element) => (isText ? element.textContent : element?.src));
-  stop();
-  place("journey").hidden = frames.length < 2;
-  slider.max = frames.length - 1;
-  slider.value = slider.max;
+// `steps[step][sample]` is what the view of a sample shows at a step; at the last it shows the sample itself. Plays once.
+export function follow(steps, views) {
+  const [slider, last] = [place("journey-slider"), steps.length - 1];
 
-  function show() {
-    const step = Number(slider.value);
-    const end = step === frames.length - 1;
-    place("journey-step").textContent = `${step} / ${frames.length - 1}`;
-    held.forEach((element, sample) => {
-      const frame = frames[step][sample];
-      if (!element || frame === undefined) return;
-      if (isText) element.textContent = end ? last[sample] : frame;
-      else if (element === finals[sample]) element.src = end ? last[sample] : `data:image/png;base64,${frame}`;
-      else {
-        element.src = `data:image/png;base64,${frame}`;
-        element.hidden = end;
-        finals[sample].hidden = !end;
-      }
-    });
+  function show(step) {
+    slider.value = step;
+    place("journey-step").textContent = `${step} / ${last}`;
+    const before = steps[Math.max(0, step - Math.ceil(last / RECENT))];
+    views.forEach((view, sample) => view.step(step === last ? null : steps[step][sample], before[sample]));
   }
 
-  slider.oninput = show;
-  place("journey-play").onclick = () => {
-    if (timer) return stop();
-    if (Number(slider.value) === frames.length - 1) slider.value = 0;
-    place("journey-play").textContent = say("pause");
+  function play() {
+    if (Number(slider.value) === last) show(0);
+    place("journey-play").textContent = "❚❚";
+    place("journey-play").ariaLabel = say("pause");
     timer = setInterval(() => {
-      slider.value = Number(slider.value) + 1;
-      show();
-      if (Number(slider.value) === frames.length - 1) stop();
-    }, Math.max(40, 2500 / frames.length));
+      show(Number(slider.value) + 1);
+      if (Number(slider.value) >= last) stop();
+    }, Math.max(30, (1000 * SECONDS) / steps.length));
+  }
+
+  stop();
+  place("journey").hidden = last < 1;
+  slider.max = last;
+  slider.oninput = () => {
+    stop();
+    show(Number(slider.value));
   };
-  show();
+  place("journey-play").onclick = () => (timer ? stop() : play());
+  show(last);
+  if (last > 0 && !matchMedia("(prefers-reduced-motion: reduce)").matches) play();
 }
 
 export function hide() {

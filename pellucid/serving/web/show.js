@@ -1,72 +1,71 @@
-// Samples on the page: pictures, films, sounds, series as lines, texts.
+// Samples on the page. What shows one is an element and `step`, which has it show a step on the way from noise, or, given
+// null, the sample itself.
 
+import { element, png, text, url } from "./files.js";
+import { film } from "./film.js";
+import { chart, columns } from "./plot.js";
+import { sound } from "./sound.js";
 import { say } from "./words.js";
 
-export function url(file) {
-  return `data:${file.media_type};base64,${file.base64}`;
+const COARSE = 16; // pixels up to which they are shown as squares
+
+function picture(source, className = "") {
+  const image = element("img", { src: source, alt: "", className });
+  image.addEventListener("load", () => image.classList.toggle("coarse", image.naturalWidth <= COARSE));
+  return { element: image, step: (frame) => { image.src = frame ? png(frame) : source; } };
 }
 
-export function element(name, attributes = {}, ...inside) {
-  const made = Object.assign(document.createElement(name), attributes);
-  made.append(...inside);
-  return made;
+// Tokens that are new since a little before are marked, those yet to come are boxes.
+function writing(whole) {
+  const page = element("p", { className: "written", textContent: whole });
+  const step = (tokens, before) => {
+    if (!tokens) return void (page.textContent = whole);
+    page.replaceChildren(...tokens.map((token, at) => {
+      if (token === "·") return element("span", { className: "hidden", textContent: token });
+      return before && before[at] !== token ? element("mark", { textContent: token }) : token;
+    }));
+  };
+  return { element: page, step };
 }
 
-export function blob(file) {
-  return new Blob([bytes(file)], { type: file.media_type });
+function table(file) {
+  return chart([...columns(text(file))].map(([name, values]) => ({ name, values })));
 }
 
-function bytes(file) {
-  return Uint8Array.from(atob(file.base64), (letter) => letter.charCodeAt(0));
+// Of several parts: a picture of all, which follows the journey, and what can be heard.
+function together(files, still) {
+  const all = picture(png(still), "parts");
+  const heard = files.filter((file) => file.media_type.startsWith("audio/"));
+  const players = heard.map((file) => element("audio", { src: url(file), controls: true, preload: "auto" }));
+  return { element: element("div", {}, all.element, ...players), step: all.step };
 }
 
-function text(file) {
-  return new TextDecoder().decode(bytes(file));
-}
-
-// Each column of a table as a line, all scaled to the same height.
-export function plot(table) {
-  const rows = table.trim().split("\n").map((line) => line.split(","));
-  const names = rows.shift();
-  const columns = names.map((name, place) => [name, rows.map((row) => (row[place] === "" ? NaN : Number(row[place])))]);
-  const lines = columns.filter(([, values]) => values.some((value) => !Number.isNaN(value)));
-  const canvas = element("canvas", { width: 640, height: 240, className: "plot" });
-  const pen = canvas.getContext("2d");
-  const length = Math.max(2, rows.length);
-  lines.forEach(([name, values], place) => {
-    const real = values.filter(Number.isFinite);
-    const [low, high] = [Math.min(...real), Math.max(...real)];
-    pen.strokeStyle = pen.fillStyle = `hsl(${(place * 137.5 + 210) % 360} 65% 50%)`;
-    pen.lineWidth = 2;
-    pen.beginPath();
-    values.forEach((value, at) => {
-      const [x, y] = [(at / (length - 1)) * 632 + 4, 226 - ((value - low) / (high - low || 1)) * 204];
-      if (Number.isFinite(value)) pen[at && Number.isFinite(values[at - 1]) ? "lineTo" : "moveTo"](x, y);
-    });
-    pen.stroke();
-    pen.font = "12px system-ui";
-    pen.fillText(name, 6 + (place % 6) * 104, 12 + 14 * Math.floor(place / 6));
-  });
-  return canvas;
-}
-
-function body(file) {
+// What is shown of the files of one sample; `still` is a picture of it.
+export function view(files, facts, still) {
+  const [file] = files;
+  if (files.length > 1) return together(files, still);
+  if (file.media_type === "image/webp" && facts.kind === "video") return film(file, facts.shape[3]);
   const kind = file.media_type.split("/")[0];
-  if (kind === "image") return element("img", { src: url(file), alt: "" });
-  if (kind === "video") return element("video", { src: url(file), controls: true, loop: true, autoplay: true, muted: true });
-  if (kind === "audio") return element("audio", { src: url(file), controls: true });
-  if (file.media_type === "text/csv") return plot(text(file));
-  if (kind === "text") return element("pre", { textContent: text(file) });
-  return element("p", { textContent: file.name });
+  if (kind === "image") return picture(url(file));
+  if (kind === "audio") return sound(file, still);
+  if (file.media_type === "text/csv") return table(file);
+  if (kind === "text") return writing(text(file));
+  return picture(png(still));
 }
 
-// One sample with its name and what can be done with it.
-export function card(file, title, { edit } = {}) {
-  const save = element("a", { href: url(file), download: file.name, textContent: say("download") });
-  const more = edit ? [element("button", { type: "button", textContent: say("edit"), onclick: () => edit(blob(file)) })] : [];
-  return element("figure", {}, body(file), element("figcaption", {}, element("span", { textContent: title }), save, ...more));
+// A sample with its name, its files to be downloaded, and what else can be done with it: [word, what] pairs.
+export function card(shown, title, files, actions = []) {
+  const saved = files.map((file) => element("a", {
+    href: url(file), download: file.name, title: say("download"),
+    textContent: files.length > 1 ? `↓ ${file.name.split(".").slice(1).join(".")}` : say("download"),
+  }));
+  const buttons = actions.map(([word, act]) => element("button", { type: "button", textContent: say(word), onclick: act }));
+  const caption = element("figcaption", {}, element("span", { textContent: title }), element("div", {}, ...saved, ...buttons));
+  return element("figure", {}, shown.element, caption);
 }
 
-export function picture(base64, title, options) {
-  return card({ name: `${title.replace(/\W+/g, "-")}.png`, media_type: "image/png", base64 }, title, options);
+// Files by the sample that they are of: those whose names are alike but for their end.
+export function grouped(files) {
+  const found = Map.groupBy(files.filter((file) => file.name !== "metadata.jsonl"), (file) => file.name.split(".")[0]);
+  return [...found.values()];
 }
