@@ -1,6 +1,5 @@
 """The page in a real browser, headless Chromium: what a person does there, and what comes of it."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from time import monotonic, sleep
@@ -11,19 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from chromium import CHROMIUM, DRIVER, chromium
 from pellucid.model.model import Model
 from pellucid.serving.batcher import FullError
 from served import Served, serving, small_model
 from served_kinds import model_of
 
 selenium = pytest.importorskip("selenium.webdriver")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="needs Debian's chromium and chromium-driver")
-FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-    "--disable-background-networking", "--disable-component-update", "--window-size=1280,1100", "--lang=en",
-    "--force-prefers-reduced-motion",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,19 +33,8 @@ def served(model: Model) -> Iterator[Served]:
 
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    home, options = tmp_path_factory.mktemp("chromium"), selenium.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for flag in (*FLAGS, f"--user-data-dir={home / 'profile'}"):
-        options.add_argument(flag)
-    options.add_experimental_option("prefs", {
-        "download.default_directory": str(home), "intl.accept_languages": "en",
-        "profile.default_content_setting_values.automatic_downloads": 1,
-    })  # fmt: skip
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    found = selenium.Chrome(options=options, service=selenium.ChromeService(DRIVER))
-    found.home = home
-    yield found
-    found.quit()
+    with chromium(selenium, tmp_path_factory.mktemp("chromium")) as found:
+        yield found
 
 
 def find(browser: Any, css: str) -> list[Any]:

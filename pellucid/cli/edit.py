@@ -93,10 +93,11 @@ def edit(
     from pellucid.model.edit import edit
 
     screen, loaded = console(quiet), load(model, choose_device(device))
-    unlike = None if upscale or denoise else picture_warning(loaded, picture)
     check_guidance(loaded, guidance, against)
     chosen = parts(loaded, {"sampler": sampler, "grid": grid}, setting or [])
     prompts, notes = expand(prompt) if prompt else [None], list[str]()
+    if not (upscale or denoise) and (unlike := picture_warning(loaded, picture)):
+        notes.append(unlike)
     with counting(screen, "drawing") as tell:
         made = edit(
             loaded, picture, mask=mask, pad=_pad(pad), strength=strength, upscale=upscale, denoise=denoise, progress=tell,
@@ -110,14 +111,12 @@ def edit(
     done = f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}"
     done += f", {counted(made.nfe, 'network call')} each, seed {made.seed}"
     place = str(out) if written == [out] else f"{out}{os.sep}"
-    lines = {"input": unlike} if unlike else {}
-    lines |= {"note": "; ".join(notes)} if notes else {}
+    lines = {"note": "; ".join(notes)} if notes else {}
     lines |= {"done": done, "picture" if len(made) == 1 else "pictures": place}
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
     facts = {"n": len(made), "width": width, "height": height, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed}
-    facts["unlike"] = unlike is not None
     result(lines, {**facts, "notes": notes, "files": [str(path) for path in written], "journey": journey}, json, quiet)
 
 

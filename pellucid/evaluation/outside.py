@@ -61,12 +61,12 @@ def picture_warning(model: Model, file: Path) -> str | None:
 
 
 def warning(model: Model, stored: NDArray[np.generic]) -> str | None:
-    """A sentence for people, if the sample (1, C, *space) is unlike the training data."""
+    """A sentence for people, if the picture (1, C, H, W) is unlike the training data."""
     p = likeness(model, stored)
     if p is None or not flagged(model, p).any():
         return None
     typical, own = model.card[TYPICAL], float(losses(model, stored)[0]) if len(stored) else nan
     return (
-        f"unlike what the model was trained on: its loss is {figure(own)}, of {len(typical)} held-out samples it is "
-        f"{figure(typical[0])} to {figure(typical[-1])}; what comes of it may be anything"
+        f"the picture is unlike what the model was trained on: its loss is {figure(own)}, of {len(typical)} held-out samples "
+        f"it is {figure(typical[0])} to {figure(typical[-1])}; what comes of it may be anything"
     )
