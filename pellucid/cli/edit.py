@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +27,9 @@ from pellucid.cli.sample import (
     wanted,
 )
 from pellucid.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pellucid.model.samples import Samples
 
 Mask = Annotated[
     Path | None, typer.Option(metavar="FILE", help="Make new what is white in this picture, keep what is black.")
@@ -86,7 +89,7 @@ def edit(
     """
     check_out(out, PICTURES, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
-    from pellucid.cli.console import console, counted, counting, duration
+    from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
     from pellucid.evaluation.outside import picture_warning
     from pellucid.interop.load import load
@@ -108,16 +111,22 @@ def edit(
     check_numbers(made)
     written = made.save(out)
     height, width = made.data.shape[2:]
-    done = f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}"
-    done += f", {counted(made.nfe, 'network call')} each, seed {made.seed}"
     place = str(out) if written == [out] else f"{out}{os.sep}"
     lines = {"note": "; ".join(notes)} if notes else {}
-    lines |= {"done": done, "picture" if len(made) == 1 else "pictures": place}
+    lines |= {"done": _done(made), "picture" if len(made) == 1 else "pictures": place}
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
     facts = {"n": len(made), "width": width, "height": height, "nfe": made.nfe, "seconds": made.seconds, "seed": made.seed}
     result(lines, {**facts, "notes": notes, "files": [str(path) for path in written], "journey": journey}, json, quiet)
+
+
+def _done(made: "Samples") -> str:
+    from pellucid.cli.console import counted, duration
+
+    height, width = made.data.shape[2:]
+    done = f"{counted(len(made), 'picture')} of {width} x {height} in {duration(made.seconds)}"
+    return f"{done}, {counted(made.nfe, 'network call')} each, seed {made.seed}"
 
 
 def _pad(text: str | None) -> tuple[int, int, int, int] | None:

@@ -67,6 +67,6 @@ def warning(model: Model, stored: NDArray[np.generic]) -> str | None:
         return None
     typical, own = model.card[TYPICAL], float(losses(model, stored)[0]) if len(stored) else nan
     return (
-        f"the picture is unlike what the model was trained on: its loss is {figure(own)}, of {len(typical)} held-out samples "
-        f"it is {figure(typical[0])} to {figure(typical[-1])}; what comes of it may be anything"
+        f"the picture is unlike what the model was trained on: its loss is {figure(own)}, of {len(typical)} held-out "
+        f"samples it is {figure(typical[0])} to {figure(typical[-1])}; what comes of it may be anything"
     )
