@@ -111,9 +111,8 @@ def edit(
     check_numbers(made)
     written = made.save(out)
     height, width = made.data.shape[2:]
-    place = str(out) if written == [out] else f"{out}{os.sep}"
-    lines = {"note": "; ".join(notes)} if notes else {}
-    lines |= {"done": _done(made), "picture" if len(made) == 1 else "pictures": place}
+    place = {"picture" if len(made) == 1 else "pictures": str(out) if written == [out] else f"{out}{os.sep}"}
+    lines = ({"note": "; ".join(notes)} if notes else {}) | {"done": _done(made), **place}
     if journey is not None:
         made.save_journey(journey)
         lines["journey"] = str(journey)
