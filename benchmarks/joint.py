@@ -51,13 +51,18 @@ class Judge:
     def __init__(self, part: str, folder: Path) -> None:
         self.part = part
         self.network = MLPClassifier((128, 64), alpha=1e-3, early_stopping=True, max_iter=300, random_state=0)
-        self.whole = make_pipeline(StandardScaler(), self.network)
         self.real = seen(part, folder)
+        self.scale = float(self.real.std())  # one for all values, so that silence that is nearly silent is not far from it
+        self.whole = make_pipeline(StandardScaler(with_std=False), self.network)
+        self.real /= self.scale
         self.whole.fit(self.real, words(folder))
 
     def says(self, folder: Path) -> NDArray[np.str_]:
         """The digit that each sample shows."""
-        return np.asarray(self.whole.predict(seen(self.part, folder)))
+        return np.asarray(self.whole.predict(self.seen(folder)))
+
+    def seen(self, folder: Path) -> Values:
+        return seen(self.part, folder) / self.scale
 
     def features(self, values: Values) -> Values:
         """The last hidden layer."""
@@ -67,7 +72,7 @@ class Judge:
         return np.asarray(h)
 
     def distance(self, folder: Path) -> float:
-        return float(Frechet(resamples=2)(self.features(self.real), self.features(seen(self.part, folder))).value)
+        return float(Frechet(resamples=2)(self.features(self.real), self.features(self.seen(folder))).value)
 
 
 def seen(part: str, folder: Path) -> Values:

@@ -103,8 +103,8 @@ class Joint(Modality):
         return found
 
     @property
-    def spans(self) -> tuple[int, ...]:
-        return tuple(part.size[1] for part in self.made_of.values())
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        return tuple(part.size for part in self.made_of.values())
 
     @cached_property
     def importance(self) -> Tensor:

@@ -76,6 +76,11 @@ class Modality(ABC):
         """How many places along the first axis of space each part of a sample takes that has a time of its own; (): each
         place has.
         """
+        return tuple(tokens for _, tokens in self.segments)
+
+    @property
+    def segments(self) -> tuple[tuple[int, int], ...]:
+        """(values, tokens) of each part of a sample, where parts differ in kind; (): it has none."""
         return ()
 
     @property

@@ -81,9 +81,11 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     section = {"sigma_data": facts.std, **config.denoiser}
     rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
     kind = kind_of(config)
+    segments = assemble_modality(config.modality, facts.modality).segments
     network: Network = build(
         networks, config.network, in_channels=(kind.pictures + (rank > 0) + 2 * facts.given) * channels,
         out_channels=channels, space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
+        **({"segments": segments} if segments and config.network.get("name") == "transformer" else {}),
     )  # fmt: skip
     knowing = {"given": Given} if facts.given else {"given": Frames} if facts.forced else {}
     conditions: dict[str, Conditioner] = {name: part(shape=(channels, *space)) for name, part in knowing.items()}

@@ -1,12 +1,13 @@
 """A transformer over patches of any rank."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import ceil, prod
 from typing import Self
 
 from torch import Tensor, nn
 
+from pellucid.core.errors import ConfigError
 from pellucid.networks.attention import CrossAttention, FeedForward, heads_for
 from pellucid.networks.embedding import NoiseEmbedding
 from pellucid.networks.factorised import Axes
@@ -16,6 +17,7 @@ from pellucid.networks.linear import Linear
 from pellucid.networks.modulated import Blocks, Modulation
 from pellucid.networks.network import Network, Size
 from pellucid.networks.patches import Patches
+from pellucid.networks.segments import Segments
 from pellucid.networks.settings import setting
 
 
@@ -55,6 +57,7 @@ class Transformer(Network):
             the only size.
         factorised: whether the first axis is time: then each frame attends to itself, and after that each position to
             itself in all frames.
+        segments: (values, tokens) of each kind of tokens, where they differ; ours are then patches of 1.
 
     Raises:
         ConfigError: a setting out of range, or heads that do not divide the width.
@@ -75,6 +78,7 @@ class Transformer(Network):
         embedding_width: int | None = None,
         places: bool = False,
         factorised: bool = False,
+        segments: Sequence[tuple[int, int]] = (),
     ) -> None:
         super().__init__()
         self.token_width = token_width
@@ -89,24 +93,28 @@ class Transformer(Network):
         self.embedding_width = setting("embedding_width", embedding_width, max(1, width // 2))
 
         self.embedding = NoiseEmbedding(self.embedding_width)
-        self.stem = Linear(in_channels * prod(self.patch), width, bias=False)
+        self.segments = Segments(segments, in_channels, width) if segments else None
+        if segments and (self.patch != (1,) or in_channels != out_channels):
+            raise ConfigError(f"network.patch = {patch}: parts of several kinds are patches of 1")
+        self.stem = nn.Identity() if segments else Linear(in_channels * prod(self.patch), width, bias=False)
         grid = tuple(ceil(n / edge) for n, edge in zip(space, self.patch, strict=True))
         self.places = nn.Embedding(prod(grid), width) if places else None
         branches = (branch for _ in range(depth) for branch in _branches(axes, width, heads, token_width))
         self.blocks = Blocks(branches, width, self.embedding_width)
         self.norm = Modulation(width, self.embedding_width)
-        self.head = zeroed(Linear(width, out_channels * prod(self.patch)))
+        self.head = nn.Identity() if segments else zeroed(Linear(width, out_channels * prod(self.patch)))
 
     def forward(
         self, x: Tensor, c_noise: Tensor, vector: Tensor | None = None, tokens: Tensor | None = None
     ) -> Tensor:
         embedding = self.embedding(self.patches.levels(c_noise, x), vector)
-        h = self.stem(self.patches.cut(x))
+        cut = self.patches.cut(x)
+        h = self.stem(cut) if self.segments is None else self.segments.into(cut)
         if self.places is not None:
             h = h + self.places.weight.reshape(*h.shape[1:])
         h = self.blocks(h, embedding, tokens)
         h, = self.norm(h, embedding)
-        return self.patches.join(self.head(h), x)
+        return self.patches.join(self.head(h) if self.segments is None else self.segments.out(h), x)
 
     @classmethod
     def example(cls) -> tuple[Self, tuple[int, ...]]:
