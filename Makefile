@@ -8,6 +8,10 @@ demo: .venv/ready
 test: .venv/ready-dev
 	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
+docs: .venv/ready-dev
+	$(BIN)/sphinx-build -q -W --keep-going -c docs -d build/doctrees . build/docs
+	@echo "the site is in build/docs/index.html"
+
 check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -30,4 +34,4 @@ check: .venv/ready-dev
 clean:
 	rm -rf .venv demo build *.egg-info
 
-.PHONY: demo test check clean
+.PHONY: demo test docs check clean
