@@ -8,6 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from docutils import nodes
+from sphinx.addnodes import pending_xref
+
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -44,21 +47,48 @@ html_copy_source = False
 
 
 def with_modules(_app: Any, name: str, source: list[str]) -> None:
-    """A page docs/reference/FOLDER tells of every module of that folder."""
+    """To the page docs/reference/FOLDER, what the folder says of itself, and every module in it."""
     folder = ROOT / "pellucid" / name.removeprefix("docs/reference/")
     if name.startswith("docs/reference/") and folder.is_dir():
+        source[0] += _documented(f"pellucid.{folder.name}")
         for path in sorted(folder.glob("[!_]*.py")):
-            module = f"pellucid.{folder.name}.{path.stem}"
-            source[0] += f"\n## {path.stem}\n\n```{{eval-rst}}\n.. automodule:: {module}\n   :members:\n```\n"
+            source[0] += f"\n## {path.stem}\n{_documented(f'pellucid.{folder.name}.{path.stem}', ':members:')}"
 
 
-def plain_formulas(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
-    """Stars and bars of formulas are what they are, and mark up nothing; what stands in backticks is left alone."""
-    for i, line in enumerate(lines):
-        parts = line.split("`")
-        lines[i] = "`".join(re.sub(r"[*|]", r"\\\g<0>", part) if j % 2 == 0 else part for j, part in enumerate(parts))
+def _documented(module: str, *options: str) -> str:
+    lines = "\n".join((f".. automodule:: {module}", *(f"   {option}" for option in options)))
+    return f"\n```{{eval-rst}}\n{lines}\n```\n"
+
+
+def plain_text(_app: Any, _what: str, _name: str, _object: Any, _options: Any, lines: list[str]) -> None:
+    """Docstrings are plain text: an indented paragraph is a formula or code, and stars and bars mark up nothing."""
+    made: list[str] = []
+    literal = False
+    for line in lines:
+        indented = line.startswith("    ")
+        if indented and not literal and made[-1:] == [""]:
+            made += ["::", ""]
+            literal = True
+        literal = literal and (indented or not line)
+        made.append(line if literal else _escaped(line))
+    lines[:] = made
+
+
+def _escaped(line: str) -> str:
+    """What stands in backticks is left as it is."""
+    parts = line.split("`")
+    parts[::2] = [re.sub(r"[*|]", r"\\\g<0>", part) for part in parts[::2]]
+    return "`".join(parts)
+
+
+def only_ours(_app: Any, page: nodes.document) -> None:
+    """Types of others have no page here: looking for each among all of ours takes long, and may find a namesake."""
+    for reference in list(page.findall(pending_xref)):
+        if reference.get("refdomain") == "py" and not reference["reftarget"].startswith("pellucid"):
+            reference.replace_self(reference.children)
 
 
 def setup(app: Any) -> None:
+    app.connect("doctree-read", only_ours)
     app.connect("source-read", with_modules)
-    app.connect("autodoc-process-docstring", plain_formulas, priority=400)  # before napoleon
+    app.connect("autodoc-process-docstring", plain_text, priority=400)  # before napoleon

@@ -35,11 +35,9 @@ STEPS, LOWEST = 30, 0.5
 class Wiener(Parametric):
     """E[x0 | x_t, given] = m + P^(1/2) F, with m and P of a normal distribution that has the data's mean μ and covariance Σ.
 
-        m = μ + Σ S (S Σ S + I)^-1 S (y - μ)
-        P = σ² Σ (α² Σ + σ²)^-1
-
-    y is x_t / alpha, seen with precision S = alpha / sigma, but what is given where something is, seen with nearly infinite
-    precision; P is what is left uncertain, were nothing given.
+        m = μ + Σ S (S Σ S + I)^-1 S (y - μ)     y is x_t / alpha, seen with precision S = alpha / sigma, but what is given
+                                                 where something is, seen with nearly infinite precision
+        P = σ² Σ (α² Σ + σ²)^-1                  what is left uncertain, were nothing given
 
     m is Wiener's filter; with parts given it is kriging, the best linear forecast, and so on. F is what data has beyond its
     covariance, in units in which each direction matters alike, however small its variance: what adds up to nearly a
