@@ -71,6 +71,7 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         print(name, f"{seconds[name]:.1f} s", flush=True)
     return {
         "data": asked.data.name, "train": len(train), "n": len(sources), "samples": model.card["samples_seen"],
+        "other": other.seen,
         "minutes": model.card["minutes"], "parameters": sum(p.numel() for p in model.denoiser.parameters()),
         "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
         "seconds": seconds, "scores": compared(systems, targets),
@@ -155,7 +156,7 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
         yield f"\n## {one['data']}\n"
         yield (
             f"{one['n']} test sources; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
-            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on as many. "
+            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, its best by validation. "
             f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
         )
         yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
