@@ -156,8 +156,8 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
         yield f"\n## {one['data']}\n"
         yield (
             f"{one['n']} test sources; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
-            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, its best by "
-            "validation. "
+            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
+            "its best by validation. "
             f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
         )
         yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
