@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-import pellucid.training.config
+import pellucid.core.precision
 from pellucid.core.precision import default_precision, has_bfloat16
 from pellucid.core.random import Key
 from pellucid.networks.attention import SelfAttention
@@ -99,11 +99,11 @@ def test_a_run_keeps_the_precision_it_began_with(
     pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:  # fmt: skip
     """Begun where bfloat16 is fast, resumed where it is not: the file says bfloat16, also to a recipe that says nothing."""
-    monkeypatch.setattr(pellucid.training.config, "default_precision", lambda _: "bfloat16")
+    monkeypatch.setattr(pellucid.core.precision, "default_precision", lambda _: "bfloat16")
     config = apply_settings(RunConfig(), [f"data.path={pictures}", *SMALL])
     assert config.training.precision == "auto"
     run(config, tmp_path / "run")
-    monkeypatch.setattr(pellucid.training.config, "default_precision", lambda _: "float32")
+    monkeypatch.setattr(pellucid.core.precision, "default_precision", lambda _: "float32")
     assert load_config(tmp_path / "run" / "config.toml").training.precision == "bfloat16"
     assert settled(config, "cpu").training.precision == "float32"
     config.save(tmp_path / "recipe.toml")
