@@ -1,6 +1,7 @@
 """Training in so many minutes: what is chosen to fit them, what is said of it, and what is left as it was given."""
 
 import json
+from itertools import pairwise
 from math import exp, log
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ import torch
 from pellucid.data.pack import Pack
 from pellucid.training import fit as module
 from pellucid.training.config import NAME, RunConfig, apply_settings, load_config
-from pellucid.training.expected import Expected, Law, features
+from pellucid.training.expected import Expected, Law, features, laws
 from pellucid.training.fit import Speed, fit
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import prepare
 from pellucid.training.train import train
 
-LAW = Law(intercept=log(0.5), slopes=(-0.1, 0.0, -0.05, -0.05, 0.02), spread=0.1, quantile=1.4)
+LAW = Law(intercept=log(0.5), slopes=(0.5, -0.1, 0.1), spread=0.1, quantile=1.4)
 RATES = {"tiny": 800.0, "small": 100.0, "base": 10.0}
 
 
@@ -104,11 +105,23 @@ def test_what_is_expected(speeds: list[RunConfig], squares: Path, tmp_path: Path
     assert speeds
 
 
-def test_features_are_nothing_at_the_middle() -> None:
-    assert features(1e4, 1e6, 64) == (0, 0, 0, 0, 0)
+def test_features_by_hand() -> None:
+    assert features(1e4, 1e6, 64) == (1, 0, 0)
+    assert features(1.6e5, 1e6, 64) == pytest.approx((0.125, 0, 0))
     found = Expected.of(LAW, 0.8, 1e4, 1e6, 64)
     assert (found.loss, found.linear) == (pytest.approx(0.4), 0.8)
     assert found.low < found.loss < found.high
+
+
+def test_the_law_that_ships() -> None:
+    """More samples, more parameters and smaller batches are expected to help, on slow machines and on fast ones."""
+    law = laws()["image"]
+    assert 0 < law.spread < 0.5
+    for parameters in (0.6e6, 5e6):
+        losses = [law.middle(samples, parameters, 64) for samples in np.geomspace(2e3, 1e6, 9)]
+        assert all(after < before for before, after in pairwise(losses))
+        assert law.middle(1e5, parameters, 16) < losses[-1] + 0.1
+    assert exp(law.middle(1e5, 5e6, 64)) < 0.7
 
 
 def test_a_run_of_minutes_says_all_of_it(squares: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
