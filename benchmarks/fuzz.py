@@ -28,7 +28,7 @@ from typing import Any
 
 from fuzzing.case import Case
 from fuzzing.readers import READERS
-from fuzzing.worker import SECONDS, Bench, Outcome, held, name_of, work
+from fuzzing.worker import CAUSE, SECONDS, Bench, Outcome, held, name_of, work
 from pellucid.core.files import atomic_write
 from resume import machine
 
@@ -90,7 +90,7 @@ class Count:
         self.lines += found.lines
         self.kept += bool(found.lines) and not found.is_finding
         if found.is_finding:
-            files = self.findings.setdefault(f"{found.kind}: {found.detail}", [])
+            files = self.findings.setdefault(f"{found.kind}: {found.detail.partition(CAUSE)[0]}", [])
             if len(files) < 3:
                 (folder / "findings").mkdir(parents=True, exist_ok=True)
                 files.append(name_of(case))

@@ -8,7 +8,7 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from io import StringIO
@@ -31,6 +31,8 @@ ROOM = 2 << 30
 KEPT = 2000
 """Cases that are kept as parents of others, at most."""
 WORKING = ("in", "temporary")
+CAUSE = " | "
+"""Between what findings of one cause have in common and the words of one."""
 
 
 class Hang(BaseException):
@@ -43,7 +45,7 @@ class Outcome:
 
     Attributes:
         kind: "read", "refused", or what a finding is: "error", "hang", "memory", "outside", "wrong", "crash".
-        detail: a word or the last lines of the traceback; alike for findings of one cause.
+        detail: a word or the last lines of the traceback; alike for findings of one cause, up to `CAUSE`.
         seconds: that it took.
         peak: bytes of memory beyond what there was before.
         lines: of the package that no case had reached before.
@@ -90,8 +92,10 @@ class Bench:
         self.cases += [Case(file.name.partition("~")[2], file.read_bytes()) for file in kept]
         self.watch = Watch(self.folder)
         for case in self.cases:
+            with _silence(), suppress(Exception):
+                self.reader.read(case, self.folder / "in")  # whatever is imported on the way may do as it likes
+        for case in self.cases:
             self.outcome(case)
-        self.watch.found.clear()
 
     def case(self, index: int) -> Case:
         """The case of a number, which depends on the seed and on what was kept before it."""
@@ -131,7 +135,7 @@ class Bench:
         except Finding as error:
             return "memory" if str(error).startswith("memory") else "wrong", str(error)
         except BaseException as error:
-            return "error", f"{type(error).__name__}: {str(error)[:200]} {_where(error.__traceback__)}"
+            return "error", f"{type(error).__name__} {_where(error.__traceback__)}{CAUSE}{str(error)[:200]}"
 
     def _tidy(self) -> None:
         """Empty what is worked in, but for what the reader furnished itself with."""

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from pellucid.core.errors import DataError
 from pellucid.core.files import sha256
 from pellucid.core.items import Origin, Rejection
+from pellucid.core.reason import reason
 
 VERSION = 1
 SAMPLES, LABELS, SOURCES, MANIFEST = "samples.npy", "labels.npy", "sources.jsonl", "manifest.json"
@@ -60,8 +61,8 @@ class Pack:
         try:
             pack = cls(folder, manifest)
             problem = pack._damage()
-        except (KeyError, TypeError, ValueError, OSError) as error:
-            raise DataError(f"The pack '{folder}' is damaged: {error}. Pack the data again.") from error
+        except Exception as error:  # of a damaged manifest or array anything may be raised
+            raise DataError(f"The pack '{folder}' is damaged: {reason(error)}. Pack the data again.") from error
         if problem:
             raise DataError(f"The pack '{folder}' is damaged: {problem}. Pack the data again.")
         return pack
@@ -88,7 +89,7 @@ class Pack:
         if not self.captioned:
             return ()
         start, end = self._places[sample : sample + 2]
-        return tuple(caption for caption in bytes(self._lines[start:end]).decode().strip("\n").split("\t") if caption)
+        return tuple(caption for caption in bytes(self._lines[start:end]).decode("utf-8", "replace").strip("\n").split("\t") if caption)
 
     def __reduce__(self) -> tuple[Callable[[Path], "Pack"], tuple[Path]]:
         return Pack.open, (self.folder,)  # a worker process maps the files, it is not sent them
@@ -119,10 +120,14 @@ class Pack:
 
     def sources(self) -> Iterator[Origin | Rejection]:
         """Every source file in the order of reading."""
-        with (self.folder / SOURCES).open(encoding="utf-8") as lines:
+        with (self.folder / SOURCES).open(encoding="utf-8", errors="replace") as lines:
             for line in lines:
-                facts = json.loads(line)
-                yield Rejection(**facts) if "reason" in facts else Origin(**facts | {"notes": tuple(facts["notes"])})
+                try:
+                    facts = json.loads(line)
+                    source = Rejection(**facts) if "reason" in facts else Origin(**facts | {"notes": tuple(facts["notes"])})
+                except (ValueError, TypeError, KeyError, RecursionError) as error:
+                    raise DataError(f"The pack '{self.folder}' is damaged: {SOURCES}: {reason(error)}. Pack the data again.") from None
+                yield source
 
     def rejections(self, most: int | None = None) -> list[Rejection]:
         """The source files that were skipped, with reasons: all, or the first `most`."""
@@ -146,12 +151,16 @@ class Pack:
     def _damage(self) -> str:
         """What is wrong by size and shape, or nothing."""
         for name in self.manifest["files"]:
+            if Path(name).name != name:
+                return f"{name} is no file in it"
             size, expected = (self.folder / name).stat().st_size, self.manifest["files"][name]["size"]
             if size != expected:
                 return f"{name} has {size} bytes, expected {expected}"
         count, shape = self.manifest["count"], self.manifest["shape"]
         if [*self.samples.shape] != [count, *shape] or self.labels.shape != (count,):
             return f"its arrays are not the {count} samples of shape {tuple(shape)} that the manifest says"
+        if self.captioned and (self._places.shape != (count + 1,) or np.diff(self._places).min() < 0):
+            return "its captions are not those of its samples"
         return ""
 
 
@@ -162,7 +171,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_bytes())
         version = manifest["pack"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"'{path}' is not the manifest of a packed data set. Pack the data again.") from error
     if version != VERSION:
         raise DataError(f"'{folder}' is a pack of version {version}, expected {VERSION}. Pack the data again.")
@@ -173,6 +182,6 @@ def is_pack(folder: Path) -> bool:
     """Whether a folder says that it is a packed data set; other programs write files named `manifest.json` too."""
     try:
         manifest = json.loads((folder / MANIFEST).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(manifest, dict) and "pack" in manifest

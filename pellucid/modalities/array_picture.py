@@ -30,7 +30,7 @@ class ArrayPicture(Picture):
         shape, fortran, dtype = npy_header(stream, "it")
         if dtype.hasobject or dtype.fields or dtype.kind not in "buif":
             raise RefusedError(f"{dtype} values; expected whole or floating-point numbers")
-        if len(shape) not in (2, 3) or not prod(shape):
+        if len(shape) not in (2, 3) or min(shape) < 1:
             raise RefusedError(f"an array of shape {shape}; expected one picture as (H, W), (H, W, C) or (C, H, W)")
         if prod(shape) * dtype.itemsize > LARGEST:
             raise RefusedError(too_large(prod(shape) * dtype.itemsize))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.errors import DataError
+from pellucid.core.reason import reason
 
 BLOCK = 1 << 20  # bytes read at a time
 MAX_ROW = 1 << 30  # bytes of one row; more is a damaged header
@@ -52,7 +53,7 @@ class ArrayFile:
             shape, fortran, dtype = _idx_header(stream, path) if idx else npy_header(stream, path)
             if dtype.hasobject or dtype.fields:
                 raise DataError(f"'{path}' holds Python objects or records; save a plain array of numbers.")
-            if not shape or not prod(shape) or prod(shape[1:]) * dtype.itemsize > MAX_ROW:
+            if not shape or min(shape) < 1 or prod(shape[1:]) * dtype.itemsize > MAX_ROW:
                 raise DataError(f"'{path}' holds an array of shape {shape}; expected (N, ...) with N of at least 1.")
             return cls(path=path, member=member, shape=shape, dtype=dtype, start=stream.tell(), fortran=fortran)
 
@@ -138,5 +139,5 @@ def npy_header(stream: IO[bytes], path: Path | str) -> tuple[tuple[int, ...], bo
         if version == (1, 0):
             return np.lib.format.read_array_header_1_0(stream)
         return np.lib.format.read_array_header_2_0(stream)
-    except ValueError as error:
-        raise DataError(f"'{path}' is not a NumPy array: {error}") from error
+    except Exception as error:  # NumPy reads the header by Python's own parser, which raises whatever it comes upon
+        raise DataError(f"'{path}' is not a NumPy array: {reason(error)}") from error

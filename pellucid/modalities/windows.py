@@ -150,11 +150,11 @@ class Reading:
             except (DataError, OSError):
                 continue
             columns = columns or tuple(name for name in table.numbers if name not in (self.group, self.label))
-            longest = max(longest, *(len(part.values) for part in parts))
+            longest = max([longest, *(len(part.values) for part in parts)])
         return columns, longest
 
     def _chosen(self) -> int:
-        return max(SHORTEST, min(LENGTH, self._found[1] // 2, VALUES // len(self.columns)))
+        return max(SHORTEST, min(LENGTH, self._found[1] // 2, VALUES // max(1, len(self.columns))))
 
     def _windows(self, one: History, name: str, file: Path, length: int) -> Iterator[Item]:
         values = one.values.T
