@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, redirect_stderr, redirect_stdout
+from hashlib import sha256
 from io import StringIO
 from pathlib import Path
 from random import Random
@@ -110,6 +111,8 @@ class Packed(Reader):
         shutil.rmtree(folder / "pack", ignore_errors=True)
         shutil.copytree(folder / "whole", folder / "pack")
         (folder / "pack" / case.suffix).write_bytes(case.data)
+        if case.suffix != "manifest.json":
+            _agree(folder / "pack", case)
         pack = Pack.open(folder / "pack")
         pack[np.arange(min(2, len(pack)))]
         pack.captions(0)
@@ -117,6 +120,21 @@ class Packed(Reader):
         list(pack.sources())
         pack.verify()
         return "read"
+
+    def deeper(self, case: Case, rng: Random) -> Case | None:
+        if case.suffix != "manifest.json":
+            return None
+        try:
+            return Case(case.suffix, _json(case.data, self.words, rng))
+        except (ValueError, RecursionError):
+            return None
+
+
+def _agree(folder: Path, case: Case) -> None:
+    """Have the manifest say what there is, so that more is asked of the content than its hash."""
+    manifest = json.loads((folder / "manifest.json").read_bytes())
+    manifest["files"][case.suffix] = {"size": len(case.data), "sha256": sha256(case.data).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
 
 
 class Configuration(Reader):

@@ -95,7 +95,7 @@ def _labels(file: Path) -> list[str]:
         header = opened.read(min(int.from_bytes(opened.read(8), "little"), LONGEST))
     try:
         return list(json.loads(json.loads(header)["__metadata__"]["facts"])["labels"])
-    except (KeyError, TypeError, ValueError):  # none of ours
+    except (KeyError, TypeError, ValueError, RecursionError):  # none of ours
         return []
 
 

@@ -107,7 +107,7 @@ def read_json(file: Path) -> dict[str, Any]:
         found = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"'{file}' cannot be read: {error.strerror or error}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"'{file}' is not JSON: {error}") from None
     if not isinstance(found, dict):
         raise ModelError(f"'{file}' holds no settings: expected a JSON object")

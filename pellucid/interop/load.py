@@ -98,7 +98,7 @@ def _trained_from(run: Path) -> str:
     file = run / "config.toml"
     try:
         return str(tomllib.loads(file.read_text(encoding="utf-8"))["training"]["start"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise ModelError(f"'{file}' does not say which pipeline '{run / LORA}' belongs to: {reason(error)}. Give the "
                          "pipeline as the model and this file as --lora") from None
 

@@ -74,7 +74,7 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
         raise ModelError(f"'{file}' was made by another version: it has no {error}") from None
     except OSError as error:
         raise ModelError(f"The model '{file}' cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, ValueError) as error:
+    except (SafetensorError, ValueError, RecursionError) as error:
         raise ModelError(f"'{file}' is not a readable safetensors file: {error}. It may be cut short") from None
 
 

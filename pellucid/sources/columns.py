@@ -106,7 +106,7 @@ def _features(schema: Any) -> dict[str, dict[str, Any]]:
     """What the `datasets` library says of the columns, if it wrote the table."""
     try:
         found = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, RecursionError):
         return {}
     return {name: facts for name, facts in found.items() if isinstance(facts, dict)} if isinstance(found, dict) else {}
 

@@ -125,7 +125,7 @@ def _parse(name: str, text: str) -> Iterator[dict[str, Any]]:
         for line in text.splitlines():
             try:
                 row = json.loads(line)
-            except ValueError:
+            except (ValueError, RecursionError):
                 continue
             if isinstance(row, dict):
                 yield row

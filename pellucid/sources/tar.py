@@ -97,7 +97,7 @@ class _Member:
             return told({"caption": text}) if column is None else NOTHING
         try:
             facts = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return NOTHING
         return told(facts, column) if isinstance(facts, dict) else NOTHING
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pellucid.core.config import explain
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.files import atomic_write
+from pellucid.core.reason import reason
 from pellucid.model.config import ModelConfig, Section
 
 NAME = "config.toml"
@@ -243,8 +244,8 @@ def load_config(path: Path) -> RunConfig:
         return parse_config(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration '{path}': {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"'{path}' is not valid TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number without end, or one list in another
+        raise ConfigError(f"'{path}' is not valid TOML: {reason(error)}") from None
 
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
@@ -292,5 +293,5 @@ def setting_value(text: str) -> Any:
     """A TOML value, or the text itself where it is none."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text

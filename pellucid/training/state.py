@@ -136,5 +136,5 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
             return json.loads(metadata["state"]), tensors
     except OSError as error:
         raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, KeyError) as error:
+    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
         raise ModelError(f"The checkpoint '{path}' is damaged: {error}. Delete it to resume from the one before") from None

@@ -83,7 +83,7 @@ def _read(file: Path) -> list[Dimension]:
         values = tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"Cannot read the space '{file}': {error.strerror}") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"'{file}' is not valid TOML: {error}") from None
     tables = values.pop("dimension", None)
     if values or not isinstance(tables, list):
