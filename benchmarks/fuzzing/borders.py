@@ -27,6 +27,7 @@ from pellucid.model.model import Model
 from pellucid.training.config import RECIPES, RunConfig, apply_settings, load_recipe
 
 SMALL = Facts(shape=(3, 8, 8), std=0.5, labels=("cat", "dog"), captions=True)
+LABELLED = Facts(shape=(3, 8, 8), std=0.5, labels=("cat", "dog"))
 NETWORK = {"name": "mlp", "width": 16, "depth": 1}
 SLOW = (
     "training.train.run", "model.model.Model.sample", "model.edit.edit", "model.completion.complete", "model.rolling.roll_on",
@@ -52,7 +53,7 @@ class ModelFile(Reader):
     words = PARTS
 
     def seeds(self, folder: Path) -> list[Case]:
-        small_model(Facts(shape=(1, 4, 4), labels=("cat", "dog"))).save(folder / "a.safetensors")
+        small_model(LABELLED).save(folder / "a.safetensors")
         return [Case(".safetensors", (folder / "a.safetensors").read_bytes())]
 
     def read(self, case: Case, folder: Path) -> str:
@@ -225,7 +226,7 @@ def _furnish(folder: Path) -> None:
     """What words may name."""
     if (folder / "model.safetensors").is_file() and (folder / "pictures" / "a.png").is_file():
         return
-    small_model().save(folder / "model.safetensors")
+    small_model(LABELLED).save(folder / "model.safetensors")
     (folder / "pictures").mkdir(exist_ok=True)
     for name in ("a.png", "pictures/a.png", "pictures/b.png"):
         (folder / name).write_bytes(seeds.picture())

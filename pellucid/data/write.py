@@ -137,7 +137,7 @@ def _sort_labels(path: Path, names: list[str]) -> list[str]:
     ordered = sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
     rank = {name: index for index, name in enumerate(ordered)}
     table = np.array([rank[name] for name in names] + [-1], dtype=np.int64)  # -1, no label, picks the last
-    labels: NDArray[np.int64] = np.load(path, mmap_mode="r+")
+    labels: NDArray[np.int64] = np.load(path, mmap_mode="r+", allow_pickle=False)
     for start in range(0, len(labels), BLOCK):
         labels[start : start + BLOCK] = table[labels[start : start + BLOCK]]
     return ordered

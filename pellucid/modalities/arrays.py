@@ -55,6 +55,8 @@ class ArrayFile:
                 raise DataError(f"'{path}' holds Python objects or records; save a plain array of numbers.")
             if not shape or min(shape) < 1 or prod(shape[1:]) * dtype.itemsize > MAX_ROW:
                 raise DataError(f"'{path}' holds an array of shape {shape}; expected (N, ...) with N of at least 1.")
+            if fortran and prod(shape) * dtype.itemsize > MAX_ROW:
+                raise DataError(f"'{path}' is in Fortran order and larger than {MAX_ROW >> 30} GiB; save it in C order.")
             return cls(path=path, member=member, shape=shape, dtype=dtype, start=stream.tell(), fortran=fortran)
 
     def __len__(self) -> int:

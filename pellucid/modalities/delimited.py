@@ -15,13 +15,15 @@ from pellucid.core.errors import DataError
 SEPARATORS = (";", "\t", "|", ",")
 """Where two fit alike, the first: commas may be decimal."""
 GLANCE = 50  # rows that are looked at before the separator is settled
-LARGEST = 1 << 30  # bytes of a file when unpacked
+FREE, PROPORTION = 1 << 24, 50  # bytes to which a packed file may grow, and so many more for each of its own
 LONGEST = 1 << 20  # letters of a cell; more is no table
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 YEAR = re.compile(r"[12]\d{3}")
 COMMA = re.compile(r"[+-]?\d+,\d+")
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", ".", "?"})
 """What stands, in small letters, where there is no value."""
+
+OUT_OF_PROPORTION = "more than {:,} bytes when unpacked, out of proportion to its size: if it is meant so, save it as plain CSV"
 
 Rows = list[tuple[int, list[str]]]
 """Cells with the number of the line on which they end."""
@@ -56,7 +58,7 @@ def read_delimited(path: Path) -> Delimited:
     named, notes = not _is_data(rows[0][1], separator), []
     if not named:
         notes.append("no header: columns are named by their place")
-    names = _distinct(rows[0][1], width) if named else tuple(f"column {place + 1}" for place in range(width))
+    names = distinct(rows[0][1], width) if named else tuple(f"column {place + 1}" for place in range(width))
     body = rows[1:] if named else rows
     if uneven := [line for line, cells in body if len(cells) != width]:
         notes.append(f"{_lines(uneven)} had other than {width} cells: taken as missing")
@@ -81,17 +83,22 @@ def _text(path: Path) -> str:
         raise DataError(f"not UTF-8: byte {error.start} is {data[error.start]:#04x}; save it as UTF-8") from None
 
 
+def allowed(packed: int) -> int:
+    """Bytes to which a table of `packed` bytes may unpack; each takes some forty in memory."""
+    return FREE + PROPORTION * packed
+
+
 def _unpacked(data: bytes) -> bytes:
     """Of a gzip file, all members."""
-    found = b""
+    found, most = b"", allowed(len(data))
     while data:
         unpacking = zlib.decompressobj(wbits=31)
         try:
-            found += unpacking.decompress(data, LARGEST - len(found))
+            found += unpacking.decompress(data, most - len(found))
         except zlib.error as error:
             raise DataError(f"damaged: {error}") from None
-        if unpacking.unconsumed_tail or len(found) >= LARGEST:
-            raise DataError(f"more than {LARGEST >> 20} MB when unpacked")
+        if unpacking.unconsumed_tail or len(found) >= most:
+            raise DataError(OUT_OF_PROPORTION.format(most))
         if not unpacking.eof:
             raise DataError("damaged: it ends too early")
         data = unpacking.unused_data  # a file may have several members
@@ -135,7 +142,7 @@ def _is_data(first: Sequence[str], separator: str) -> bool:
     return bool(numbers) and not rising
 
 
-def _distinct(names: Sequence[str], width: int) -> tuple[str, ...]:
+def distinct(names: Sequence[str], width: int) -> tuple[str, ...]:
     """Names that differ: what has none is called by its place, and what is there twice is numbered."""
     found: list[str] = []
     for place in range(width):

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.errors import DataError, UnsupportedError
+from pellucid.core.reason import reason
 from pellucid.modalities.clock import Clock, read_clock
-from pellucid.modalities.delimited import MISSING, NUMBER, Delimited, read_delimited
+from pellucid.modalities.delimited import MISSING, NUMBER, OUT_OF_PROPORTION, Delimited, allowed, distinct, read_delimited
 
 TEXT, COLUMNAR = (".csv", ".tsv", ".csv.gz", ".tsv.gz"), (".parquet",)
 SUFFIXES = TEXT + COLUMNAR
@@ -20,6 +21,8 @@ SUFFIXES = TEXT + COLUMNAR
 MOSTLY = 0.5
 """Share of a column's filled cells that are numbers, from which it is one of numbers."""
 SHOWN = 3
+BATCH = 256
+"""Rows of a Parquet file in memory at once, before they are cells."""
 COUNTERS = frozenset({"", "index", "id", "no", "row", "rownames", "unnamed: 0", "obs", "t", "time", "step"})
 """Names of columns that only count the rows."""
 TIMES = ("date", "time", "month", "year", "day", "epoch", "unix")
@@ -131,18 +134,33 @@ def _counts(name: str, values: Numbers) -> bool:
 def _columnar(path: Path) -> Delimited:
     """A Parquet file as cells, numbers written so that they are read back exactly."""
     try:
-        import pyarrow as arrow
-        import pyarrow.parquet as parquet
+        from pyarrow.parquet import ParquetFile
     except ImportError:
         raise UnsupportedError("a Parquet file needs pyarrow: pip install 'pellucid[data]'") from None
     try:
-        table = parquet.read_table(path)
-    except (OSError, arrow.ArrowException) as error:
-        raise DataError(f"damaged: {str(error).splitlines()[0]}") from None
-    names = [name for name in table.column_names if not name.startswith("__index_level")]
-    return Delimited(
-        names=tuple(names), columns=[[_cell(value) for value in table.column(name).to_pylist()] for name in names], notes=()
-    )
+        with ParquetFile(path) as file:
+            return _cells(file, allowed(path.stat().st_size))
+    except DataError:
+        raise
+    except Exception as error:  # of a damaged file anything may be raised
+        raise DataError(f"damaged: {reason(error)}") from None
+
+
+def _cells(file: Any, most: int) -> Delimited:
+    """Rows by the batch, so that few bytes that stand for many are found out before they fill the memory."""
+    known = file.schema_arrow.names
+    places = [place for place, name in enumerate(known) if not name.startswith("__index_level")]
+    columns: list[list[str]] = [[] for _ in places]
+    held = file.metadata.num_rows * len(known)  # as it says, which need not be so
+    if held > most:
+        raise DataError(OUT_OF_PROPORTION.format(most))
+    for batch in file.iter_batches(BATCH, use_threads=False):
+        held += batch.nbytes
+        if held > most:
+            raise DataError(OUT_OF_PROPORTION.format(most))
+        for cells, place in zip(columns, places, strict=True):
+            cells += [_cell(value) for value in batch.column(place).to_pylist()]
+    return Delimited(names=distinct([known[place] for place in places], len(places)), columns=columns, notes=())
 
 
 def is_of_numbers(path: Path) -> bool:

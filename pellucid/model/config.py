@@ -14,7 +14,7 @@ class ModelConfig(BaseModel):
     number of steps, the sections `sampler` and `grid` that are taken when no others are asked for.
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # null would be nothing
 
     modality: Section = {"name": "image"}
     schedule: Section = {"name": "rectified"}
@@ -37,7 +37,7 @@ class Facts(BaseModel):
     values; modality what its kind of data learned (`Modality.learn`).
     """
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")
 
     shape: tuple[int, ...]
     labels: tuple[str, ...] = ()

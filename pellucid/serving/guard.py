@@ -19,6 +19,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
 RETRY = 2
 """Seconds after which it may be tried again where too much waits."""
 NO_KEY = "The API key is missing or wrong: expected the header Authorization: Bearer KEY"
+NO_QUERY = "What follows ? in the address holds bytes that no address has: expected them as %XX"
 OPEN = ("/health", "/openapi.json")
 """Paths that take no key, beside the page's own files."""
 
@@ -83,6 +84,8 @@ class Guard:
         try:
             if self.key is not None and not self._may(scope, headers):
                 await _answer(noted, 401, told(401, NO_KEY, "authentication_error"))
+            elif not scope.get("query_string", b"").isascii():
+                await _answer(noted, 400, told(400, NO_QUERY, "invalid_request_error"))
             elif (length := headers.get("content-length", "0")).isdecimal() and int(length) > self.body:
                 await _answer(noted, 413, told(413, self._too_large(int(length)), "invalid_request_error"))
             else:

@@ -1,0 +1,429 @@
+"""Input that is meant to harm: bombs, lengths and depths without end, places outside, script, code; and that none is run."""
+
+import ast
+import bz2
+import gzip
+import io
+import json
+import lzma
+import re
+import struct
+import tarfile
+import tracemalloc
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+from PIL.PngImagePlugin import PngInfo
+
+from commands import call
+from pellucid.core.errors import ConfigError, DataError, ModelError
+from pellucid.core.items import Item, Rejection
+from pellucid.data.pack import Pack
+from pellucid.data.write import write_pack
+from pellucid.modalities import delimited
+from pellucid.modalities.arrays import ArrayFile
+from pellucid.modalities.series import Series
+from pellucid.model.config import ModelConfig
+from pellucid.model.files import read_model
+from pellucid.serving.page import FOLDER as WEB
+from pellucid.serving.page import HEADERS
+from pellucid.training.config import RunConfig, apply_settings, load_recipe
+from picture_files import IMAGE, picture, read, tarred, zipped
+from served import serving, small_model
+
+PACKAGE = Path(__file__).parents[1] / "pellucid"
+SCRIPT = "<script>alert(1)</script>"
+DEEP = 100_000
+
+
+def peak(work: Callable[[], Any]) -> int:
+    """Bytes of Python's memory at most."""
+    tracemalloc.start()
+    try:
+        work()
+    finally:
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    return used
+
+
+# ----------------------------------------------------------------------------------------------------------- bombs
+
+
+def test_a_packed_table_that_unpacks_to_too_much(tmp_path: Path) -> None:
+    """Thirty megabytes in two hundred kilobytes, which would be gigabytes as cells."""
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"1,2\n" * (8 << 20), 1))
+
+    def refused() -> None:
+        with pytest.raises(DataError, match="out of proportion to its size"):
+            list(Series().read(path))
+
+    assert path.stat().st_size < 1 << 20
+    assert peak(refused) < 64 << 20
+
+
+@pytest.mark.parametrize("value", [1.5, "x" * 100_000])
+def test_a_columnar_file_of_few_bytes_and_many_cells(tmp_path: Path, value: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Equal values are stored once."""
+    monkeypatch.setattr(delimited, "FREE", 1 << 18)
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    count = 200_000 if isinstance(value, float) else 20_000
+    indices = pa.array(np.zeros(count, np.int32))
+    column = pa.DictionaryArray.from_arrays(indices, pa.array([value]))
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({f"c{k}": column for k in range(4)}), path, store_schema=False)
+
+    def refused() -> None:
+        with pytest.raises(DataError, match="out of proportion to its size"):
+            list(Series().read(path))
+
+    assert path.stat().st_size < 1 << 18
+    assert peak(refused) < 1 << 28
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, bz2.compress, lzma.compress])
+def test_a_bomb_of_every_packer_is_no_archive(tmp_path: Path, pack: Callable[[bytes], bytes]) -> None:
+    """Zeros, a header with a false length, and what is no archive at all."""
+    (tmp_path / "good.png").write_bytes(picture(1))
+    header = tarfile.TarInfo("big.png")
+    header.size = 1 << 50
+    (tmp_path / "false.tar.gz").write_bytes(pack(header.tobuf() + bytes(1 << 20)))
+    (tmp_path / "zeros.tgz").write_bytes(pack(bytes(1 << 26)))
+    items, rejected, _ = read(tmp_path)
+    assert [item.source for item in items] == ["good.png"]
+    assert {one.source.partition("/")[0] for one in rejected} == {"false.tar.gz", "zeros.tgz"}
+    assert peak(lambda: read(tmp_path)) < 32 << 20
+
+
+def test_a_scan_that_unpacks_to_too_much(tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    from pellucid.modalities.scan import Scan
+
+    head = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)).header
+    head.set_data_shape((30_000, 30_000, 30_000))
+    head["magic"], head["vox_offset"] = b"n+1", 352
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(head.binaryblock + bytes(1 << 22)))
+    with pytest.raises(DataError, match="more than 134,217,728 values"):
+        list(Scan().read(tmp_path / "a.nii.gz"))
+
+
+# -------------------------------------------------------------------------------------------------------- metadata
+
+
+def hostile_png() -> bytes:
+    """A text that unpacks to 64 MB, a colour profile that is none, EXIF that points into nothing."""
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    whole, bomb = picture(3), zlib.compress(bytes(1 << 26), 9)
+    exif = b"MM\0*" + struct.pack(">IH", 8, 60_000) + struct.pack(">HHII", 0x0112, 12, 1 << 31, 1 << 31)
+    more = chunk(b"iCCP", b"x\0\0" + bomb) + chunk(b"eXIf", exif) + chunk(b"zTXt", b"Comment\0\0" + bomb)
+    return whole[:33] + more + whole[33:]
+
+
+def test_metadata_of_pictures_harms_nobody(tmp_path: Path) -> None:
+    """What tells of a picture is refused with it, or not looked at; the picture beside it is read."""
+    (tmp_path / "hostile.png").write_bytes(hostile_png())
+    told = PngInfo()
+    told.add_text("Title", SCRIPT)
+    Pillow.new("RGB", (8, 8), 9).save(tmp_path / "told.png", pnginfo=told)
+    exif = Pillow.Exif()
+    exif[0x010E], exif[0x0112] = SCRIPT + "\0" * 50_000, 99
+    Pillow.new("RGB", (8, 8), 9).save(tmp_path / "exif.jpg", exif=exif)
+    records = list(IMAGE.read(tmp_path))
+    assert {"told.png", "exif.jpg"} <= {one.source for one in records if isinstance(one, Item)}
+    assert SCRIPT not in str([vars(one) for one in records if not isinstance(one, Item)])
+    assert peak(lambda: list(IMAGE.read(tmp_path))) < 16 << 20
+
+
+@pytest.mark.parametrize("length", [0, 1 << 20, 1 << 40, (1 << 64) - 1])
+def test_a_model_file_whose_header_has_a_false_length(tmp_path: Path, length: int) -> None:
+    file = tmp_path / "a.safetensors"
+    file.write_bytes(length.to_bytes(8, "little") + b'{"__metadata__":{}}' + bytes(64))
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        read_model(file)
+
+
+@pytest.mark.parametrize("place", [[0, 1 << 40], [-1, 4], [8, 4], [0, 4]])
+def test_a_model_file_whose_tensors_lie_outside(tmp_path: Path, place: list[int]) -> None:
+    """Or are of more values than there are bytes."""
+    header = json.dumps({"x": {"dtype": "F32", "shape": [1 << 30], "data_offsets": place}}).encode()
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(ModelError, match="not a readable safetensors file"):
+        read_model(tmp_path / "a.safetensors")
+
+
+HEADERS_OF_ARRAYS = {
+    "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (4,)}",
+    "records": "{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (4,)}",
+    "negative": "{'descr': '|u1', 'fortran_order': False, 'shape': (-2, -3)}",
+    "endless": "{'descr': '<f8', 'fortran_order': True, 'shape': (99999, 99999, 99)}",
+    "open": "{'descr': '|u1', 'fortran_order': False, 'shape': (4,",
+    "deep": "(" * 9000,
+    "call": "{'descr': __import__('os').system('true'), 'fortran_order': False, 'shape': (4,)}",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS_OF_ARRAYS)
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_headers_of_arrays(tmp_path: Path, name: str, suffix: str) -> None:
+    """They are Python's own notation: none of it is run, and what is wrong is said as of any other file."""
+    text = HEADERS_OF_ARRAYS[name].encode() + b"\n"
+    content = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(24)
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".npz":
+        zipped(path, {"images.npy": content})
+    else:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=re.escape(str(path))):
+        ArrayFile.open(path, "images" if suffix == ".npz" else None)
+
+
+# ----------------------------------------------------------------------------------------------------------- depth
+
+
+def test_lists_in_lists_without_end(tmp_path: Path) -> None:
+    """Python's parsers give up by an error of their own, which is none of the usual ones."""
+    deep = "[" * DEEP
+    (tmp_path / "a.png").write_bytes(picture(1))
+    (tmp_path / "metadata.jsonl").write_text(f'{deep}\n{{"file_name": "a.png", "text": "one"}}\n')
+    tarred(tmp_path / "b.tar", {"1.png": picture(2), "1.json": deep.encode(), "2.png": picture(3)})
+    items, rejected, _ = read(tmp_path)
+    assert [item.source for item in items] == ["a.png", "b.tar/1.png", "b.tar/2.png"]
+    assert items[0].captions == ("one",)
+    assert rejected == []
+    (tmp_path / "deep.toml").write_text(f"seed = {deep}")
+    with pytest.raises(ConfigError, match="not valid TOML"):
+        load_recipe(tmp_path / "deep.toml")
+    with pytest.raises(ConfigError, match="seed"):
+        apply_settings(RunConfig(), [f"seed={deep}"])
+
+
+@pytest.mark.parametrize("setting", ["seed=" + "9" * 5000, "training.samples=1e999", "training.minutes=nan", "seed=-1"])
+def test_numbers_without_end(setting: str) -> None:
+    with pytest.raises(ConfigError):
+        apply_settings(RunConfig(), [setting])
+
+
+def test_settings_without_end_are_kept(tmp_path: Path) -> None:
+    """JSON has no word for infinity; a configuration that holds one is still what is read again."""
+    config = apply_settings(RunConfig(), ["sampling.guidance_interval=[0.1, inf]"])
+    config.save(tmp_path / "a.toml")
+    assert load_recipe(tmp_path / "a.toml") == config
+    assert ModelConfig.model_validate_json(config.model_part().model_dump_json()) == config.model_part()
+
+
+# ---------------------------------------------------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\0\0", b"a;b\n\"1;2\n3", b"word,word\nx,y\nz,w\n", b"\n"])
+def test_a_lone_table_that_cannot_be_read_is_the_users(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match="no series to be read"):
+        list(Series().read(tmp_path / "a.csv"))
+
+
+def test_tables_whose_columns_share_a_name(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = [pa.array(np.arange(24) ** power) for power in (2, 3)]
+    parquet.write_table(pa.Table.from_arrays(columns, names=["a", "a"]), tmp_path / "a.parquet")
+    items = [one for one in Series().read(tmp_path / "a.parquet") if isinstance(one, Item)]
+    assert items[0].data[:, 2].tolist() == [4.0, 8.0]
+
+
+def test_lengths_in_a_table_of_arrow_are_checked(tmp_path: Path) -> None:
+    """Offsets of cells that lie outside of the file would have memory read that is none of it."""
+    pa = pytest.importorskip("pyarrow")
+    from pyarrow import ipc
+
+    batch = pa.record_batch({"image": [picture(1), picture(2)]})
+    places = np.cumsum([0, len(picture(1)), len(picture(2))]).astype("<i4").tobytes()
+    with ipc.new_stream(str(tmp_path / "a.arrow"), batch.schema) as writer:
+        writer.write_batch(batch)
+    content = (tmp_path / "a.arrow").read_bytes()
+    assert content.count(places) == 1
+    (tmp_path / "a.arrow").write_bytes(content.replace(places, np.array([0, 1 << 30, 1 << 30], "<i4").tobytes()))
+    (tmp_path / "good.png").write_bytes(picture(1))
+    records = list(IMAGE.read(tmp_path))
+    assert [one.source for one in records if isinstance(one, Item)] == ["good.png"]
+    assert [one.source for one in records if isinstance(one, Rejection)] == ["a.arrow"]
+
+
+DAMAGES: dict[str, tuple[str, bytes]] = {
+    "line": ("sources.jsonl", b"{not json"), "depth": ("sources.jsonl", b"[" * DEEP), "kind": ("sources.jsonl", b'{"a": 1}'),
+    "empty": ("captions.npy", b""), "places": ("captions.npy", b""), "manifest": ("manifest.json", b"[" * DEEP),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_packs_that_others_made(tmp_path: Path, name: str) -> None:
+    """Sizes and hashes are as the manifest says, since whoever made it wrote that too."""
+    items = [Item(source=str(k), data=np.full((1, 2, 2), k, np.uint8), captions=("a",)) for k in range(3)]
+    folder = write_pack(iter(items), tmp_path / "pack").folder
+    place, content = DAMAGES[name]
+    if name == "places":
+        np.save(folder / place, np.array([0, 5, 2, 9]))
+    else:
+        (folder / place).write_bytes(content)
+    if place != "manifest.json":
+        manifest = json.loads((folder / "manifest.json").read_text())
+        manifest["files"][place]["size"] = (folder / place).stat().st_size
+        (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match="Pack the data again"):
+        list(Pack.open(folder).sources())
+
+
+def test_a_pack_names_no_file_outside(tmp_path: Path) -> None:
+    folder = write_pack(iter([Item(source="a", data=np.zeros((1, 2, 2), np.uint8))]), tmp_path / "pack").folder
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"1234")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["../secret"] = {"size": 4, "sha256": "0"}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DataError, match=r"\.\./secret is no file in it"):
+        Pack.open(folder)
+
+
+# ---------------------------------------------------------------------------------------------------------- places
+
+
+def test_labels_and_captions_are_no_places(tmp_path: Path) -> None:
+    """Files are named by number; what samples were to be stands in a file beside them."""
+    out = tmp_path / "deep" / "out"
+    samples = IMAGE.decode(np.zeros((2, 3, 4, 4), np.uint8))
+    wild = ["../../../escaped", "/tmp/absolute\n\0.png"]
+    IMAGE.write(samples, out, labels=wild, captions=wild)
+    assert sorted(file.name for file in tmp_path.rglob("*") if file.is_file()) == ["000000.png", "000001.png", "metadata.jsonl"]
+    lines = [json.loads(line) for line in (out / "metadata.jsonl").read_text().splitlines()]
+    assert [line["label"] for line in lines] == wild
+
+
+def test_metadata_names_no_file_outside(tmp_path: Path) -> None:
+    """What a table says of a file elsewhere is said to be lost, and that file is not opened."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (tmp_path / "secret.png").write_bytes(picture(5))
+    (folder / "a.png").write_bytes(picture(1))
+    wild = ("../secret.png", str(tmp_path / "secret.png"), "a.png/../../secret.png")
+    (folder / "metadata.jsonl").write_text("".join(json.dumps({"file_name": name, "text": "x"}) + "\n" for name in wild))
+    items, rejected, _ = read(folder)
+    assert [item.source for item in items] == ["a.png"]
+    assert len(rejected) == len(wild)
+    assert all("not there" in one.reason for one in rejected)
+
+
+def test_a_recipe_is_a_file_of_settings_and_nothing_of_another_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "secret").write_text("root:x:0:0\npassword = hunter2\n")
+    code, out, err = call(f"train {tmp_path} --out {tmp_path / 'run'} --recipe {tmp_path / 'secret'} --samples 64", capsys)
+    assert code == 2
+    assert "hunter2" not in out + err
+    assert not (tmp_path / "run" / "config.toml").exists()
+
+
+# ------------------------------------------------------------------------------------------------------ web and HTML
+
+
+def test_the_page_makes_no_markup_of_words() -> None:
+    """No script of the page turns a text into elements, and its policy runs no script but its files."""
+    sources = {file.name: file.read_text(encoding="utf-8") for file in WEB.glob("*.js")}
+    assert len(sources) > 5
+    for name, source in sources.items():
+        assert not re.search(r"(inner|outer)HTML|insertAdjacentHTML|document\.write|\beval\(|new Function|srcdoc", source), name
+    assert not re.search(r"\son\w+=|javascript:", (WEB / "index.html").read_text(encoding="utf-8"))
+    policy = dict(part.strip().partition(" ")[::2] for part in HEADERS["Content-Security-Policy"].split(";"))
+    assert (policy["default-src"], policy["script-src"]) == ("'none'", "'self'")
+    assert HEADERS["X-Content-Type-Options"] == "nosniff"
+
+
+def test_what_is_sent_comes_back_as_json() -> None:
+    """Script in a prompt, a label, a file's name: told as it came, in a type that no browser runs."""
+    import httpx2
+
+    with serving(small_model(labels=("cat", SCRIPT))) as served:
+        for path, body in (("/v1/samples", {"label": f"{SCRIPT}x"}), ("/v1/images/generations", {"prompt": SCRIPT, "size": SCRIPT})):
+            answer = httpx2.post(served.address + path, json=body, timeout=60)
+            assert answer.status_code == 400
+            assert answer.headers["content-type"] == "application/json"
+        answer = httpx2.get(f"{served.address}/v1/models/{SCRIPT}")
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/json")
+
+
+def test_a_query_that_is_no_text() -> None:
+    """It used to end as a fault of the server."""
+    import socket
+
+    with serving(small_model()) as served:
+        port = int(served.address.rpartition(":")[2])
+        with socket.create_connection(("127.0.0.1", port), timeout=30) as wire:
+            wire.sendall(b"GET /v1/nowhere/?\xf3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            found = b"".join(iter(lambda: wire.recv(4096), b""))
+    assert re.match(rb"HTTP/1\.1 4\d\d ", found)
+
+
+# ------------------------------------------------------------------------------------------------------------- code
+
+
+FORBIDDEN = {
+    "eval", "exec", "os.system", "os.popen", "pickle.load", "pickle.loads", "pickle.Unpickler", "marshal.loads", "shelve.open",
+    "yaml.load", "yaml.unsafe_load", "yaml.full_load", "joblib.load", "dill.load", "dill.loads", "tarfile.extractall",
+    "shutil.unpack_archive", "torch.hub.load",
+}  # fmt: skip
+METHODS = {"extractall", "extract"}
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node
+
+
+def problems(source: str) -> list[str]:
+    """What runs code that came from outside, or unpacks it to the disk."""
+    found = []
+    for name, node in calls(ast.parse(source)):
+        keywords = {word.arg: ast.unparse(word.value) for word in node.keywords}
+        bad = name in FORBIDDEN or name.rpartition(".")[2] in METHODS
+        bad |= name == "torch.load" and keywords.get("weights_only") != "True"
+        bad |= keywords.get("shell", "False") != "False" or keywords.get("allow_pickle", "False") != "False"
+        bad |= keywords.get("trust_remote_code", "False") != "False"
+        bad |= name.endswith("np.load") and "allow_pickle" not in keywords
+        found += [f"line {node.lineno}: {name}"] * bad
+    return found
+
+
+@pytest.mark.parametrize(("source", "count"), [
+    ("eval(x)", 1), ("torch.load(f)", 1), ("torch.load(f, weights_only=True)", 0), ("run(a, shell=True)", 1), ("yaml.load(f)", 1),
+    ("yaml.safe_load(f)", 0), ("np.load(f, allow_pickle=True)", 1), ("np.load(f)", 1), ("a.extractall()", 1), ("model.eval()", 0),
+])  # fmt: skip
+def test_forbidden_calls_are_found(source: str, count: int) -> None:
+    assert len(problems(source)) == count
+
+
+def test_the_package_runs_no_code_from_outside() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 300
+    found = {str(file.relative_to(PACKAGE)): told for file in files if (told := problems(file.read_text(encoding="utf-8")))}
+    assert found == {}
+
+
+def test_pickles_in_arrays_stay_shut(tmp_path: Path) -> None:
+    """By the one door that NumPy has for them."""
+    stream = io.BytesIO()
+    np.save(stream, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    (tmp_path / "good.png").write_bytes(picture(1))
+    zipped(tmp_path / "a.zip", {"x.npy": stream.getvalue()})
+    items, rejected, _ = read(tmp_path)
+    assert [item.source for item in items] == ["good.png"]
+    assert "object values" in rejected[0].reason
