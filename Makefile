@@ -15,6 +15,12 @@ docs: .venv/ready-dev
 check: .venv/ready-dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/bandit --quiet --recursive --severity-level medium pellucid
+
+# Asks the network for known holes in what is pinned; fails where it gets no answer.
+audit: .venv/ready-dev
+	$(BIN)/pip install --quiet 'pip-audit==2.10.1'
+	$(BIN)/pip-audit --strict --no-deps --disable-pip --requirement constraints.txt
 
 .venv/ready: pyproject.toml constraints.txt | .venv
 	@echo "installing into .venv; this takes a minute or two"
@@ -34,4 +40,4 @@ check: .venv/ready-dev
 clean:
 	rm -rf .venv demo build *.egg-info
 
-.PHONY: demo test docs check clean
+.PHONY: demo test docs check audit clean

@@ -29,8 +29,9 @@ from typing import Any
 from fuzzing.case import Case
 from fuzzing.readers import READERS
 from fuzzing.worker import CAUSE, SECONDS, Bench, Outcome, held, name_of, work
-from pellucid.core.files import atomic_write
 from resume import machine
+
+from pellucid.core.files import atomic_write
 
 LATE, STARTUP = 3 * SECONDS, 300
 """Seconds after which a process that is silent is ended: the alarm cannot ring in a library that never returns."""
@@ -198,16 +199,17 @@ def as_markdown(counts: dict[str, Count]) -> str:
     return "\n".join([
         "# Bad input",
         "",
-        f"{whole:,} cases of {len(counts)} readers: **{wrong} findings**. A finding is an error that no user is meant to see, more "
-        f"than {SECONDS} s, more than 2 GiB, a write outside of the folder that is worked in, a program run, a name unpickled.",
+        f"{whole:,} cases of {len(counts)} readers: **{wrong} findings**. A finding is an error that no user is meant to "
+        f"see, more than {SECONDS} s, more than 2 GiB, a write outside of the folder that is worked in, a program run, a "
+        "name unpickled.",
         "",
         f"- command: `{command}`, then `python benchmarks/fuzz.py record fuzzed --out records/fuzz.md`",
         f"- date: {datetime.now(UTC):%Y-%m-%d}",
         *machine(),
         f"- time: {sum(count.seconds for count in counts.values()) / 60:.0f} min",
         "",
-        "Read: something came of it (of commands and requests: an answer, whatever it says). Refused: by a `UserError`. Lines: of the "
-        "package, reached after the sound files were read. Kept: cases that reached some, and were changed further.",
+        "Read: something came of it (of commands and requests: an answer, whatever it says). Refused: by a `UserError`. "
+        "Lines: of the package, reached after the sound files were read. Kept: cases that reached some, changed further.",
         "",
         "| reader | cases | read | refused | findings | slowest, s | most memory, MiB | lines | kept |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",

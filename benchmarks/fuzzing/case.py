@@ -41,7 +41,7 @@ class Reader(ABC):
 
         Raises:
             UserError: it was refused, which is as good.
-            Finding: what came of it is wrong, though nothing was raised.
+            FindingError: what came of it is wrong, though nothing was raised.
         """
 
     def made(self, rng: Random) -> Case | None:  # noqa: ARG002
@@ -53,5 +53,5 @@ class Reader(ABC):
         return None
 
 
-class Finding(Exception):
+class FindingError(Exception):
     """What must not happen, in words."""

@@ -10,7 +10,7 @@ from random import Random
 from typing import Any
 
 from fuzzing import seeds
-from fuzzing.case import Case, Finding, Reader
+from fuzzing.case import Case, FindingError, Reader
 from fuzzing.mutate import WORDS, mutated
 from pellucid.core.errors import DataError
 from pellucid.core.items import Item, Rejection
@@ -26,7 +26,8 @@ from pellucid.modalities.video import Video
 MEMORY = ("MemoryError", "nable to allocate", "cannot allocate", "not enough memory", "bad_alloc")
 """Words of a rejection from which it is seen that too much memory was asked for."""
 NAMES = (
-    "../../out.png", "/tmp/absolute.png", "..\\up.png", "a/../../b.png", "new\nline.png", "x" * 255 + ".png", "", ".", "/", "//a.png",
+    "../../out.png", "/tmp/absolute.png", "..\\up.png", "a/../../b.png", "new\nline.png", "x" * 255 + ".png", "",
+    ".", "/", "//a.png",
     "C:\\a.png", "a\0b.png", "metadata.jsonl", "metadata.csv", "cat/metadata.jsonl", "\u202egnp.exe", "a.png/", "<b>.png",
     "\ud800.png", "labels.txt", "a.tar", "a.zip", "1.txt", "1.json", "1.cls",
 )  # fmt: skip
@@ -100,7 +101,7 @@ def whole(kind: Modality, path: Path) -> str:
 
     Raises:
         DataError: nothing can be read.
-        Finding: what came does not fit together, or a reason tells of our own fault.
+        FindingError: what came does not fit together, or a reason tells of our own fault.
     """
     shapes, count = set[Any](), 0
     for record in kind.read(path):
@@ -109,11 +110,11 @@ def whole(kind: Modality, path: Path) -> str:
             count += 1
         elif isinstance(record, Rejection):
             if any(word in record.reason for word in MEMORY):
-                raise Finding(f"memory: {record.reason[:200]}")
+                raise FindingError(f"memory: {record.reason[:200]}")
             if not record.reason.strip():
-                raise Finding("a rejection without a reason")
+                raise FindingError("a rejection without a reason")
     if len(shapes) > 1:
-        raise Finding(f"items of different shapes: {sorted(map(str, shapes))[:3]}")
+        raise FindingError(f"items of different shapes: {sorted(map(str, shapes))[:3]}")
     if not count:
         raise DataError("nothing in it")
     return "read"
@@ -165,7 +166,8 @@ def _npz(case: Case, rng: Random) -> Case | None:
 PICTURE = Sent.words
 SOUND = (b"RIFF", b"fmt ", b"data", b"fLaC", b"OggS", b"FORM", b"COMM", b".snd", b"ID3", b"LIST")
 FILM = (b"moov", b"ftyp", b"mdat", b"\x1aE\xdf\xa3", b"GIF89a", b"NETSCAPE2.0", b"ANIM", b"ANMF", b"acTL", b"fcTL", b"idx1")
-TABLE = (b"PAR1", b"ARROW1", b"huggingface", b'{"info":{"features":{"image":{"_type":"Image"}}}}', b"label", b"image", b"bytes")
+TABLE = (b"PAR1", b"ARROW1", b"huggingface", b'{"info":{"features":{"image":{"_type":"Image"}}}}', b"label",
+         b"image", b"bytes")
 NUMBERS = (b"NaN", b"1e308", b"2024-02-30", b"12:60", b"1,5", b'""', b'"', b";", b"\t", b"date", b"inf", b"9999-12-31", b"-")
 SCAN = (b"DICM", b"n+1\0", b"n+2\0", b"OB", b"SQ", b"UN", b"\xfe\xff\x00\xe0", b"\x28\x00\x10\x00", b"\xff\xff\xff\xff")
 READERS: dict[str, Callable[[], Reader]] = {

@@ -14,9 +14,11 @@ EDGES = (0, 1, -1, 2, 7, 8, 16, 64, 127, 128, 255, 256, 1000, 32767, 32768, 6553
 NUMBERS = (b"0", b"-1", b"1", b"00", b"4294967296", b"18446744073709551616", b"1e999", b"-1e999", b"1e-400", b"NaN", b"inf",
            b"0x10", b"1_000", b"1.5", b"9" * 400, b"9" * 5000)  # fmt: skip
 WORDS = (
-    b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"../../../etc/passwd", b"..\\..\\secret",
+    b"", b"\0", b"\xff\xfe", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xf0\x9f\x98\x80", b"../../../etc/passwd",
+    b"..\\..\\secret",
     b"/etc/passwd", b"file:///etc/passwd", b"http://127.0.0.1:9/", b"%2e%2e%2f", b"<script>alert(1)</script>", b"{{7*7}}",
-    b"${x}", b"%s%n%x", b"'\"`", b"\r\n", b"\n", b"\t", b",", b";", b"\x1b[31m", b"\x80\x04cos\nsystem\n", b"__class__", b"null",
+    b"${x}", b"%s%n%x",
+    b"'\"`", b"\r\n", b"\n", b"\t", b",", b";", b"\x1b[31m", b"\x80\x04cos\nsystem\n", b"__class__", b"null",
     b"true", b"[]", b"{}", b'"', b"\\ud800", b"\\u0000", b"NULL", b"CON", b"a" * 300,
 )  # fmt: skip
 BRACKETS = (b"[", b"{", b"(", b'{"a":', b"[[", b'"', b"<a>", b"a.", b"\x30\x80")

@@ -8,5 +8,6 @@ from fuzzing.files import READERS as DATA
 from fuzzing.requests import Requests
 
 READERS: dict[str, Callable[[], Reader]] = {
-    **DATA, "models": ModelFile, "packs": Packed, "configuration": Configuration, "commands": CommandLine, "requests": Requests,
+    **DATA, "models": ModelFile, "packs": Packed, "configuration": Configuration, "commands": CommandLine,
+    "requests": Requests,
 }  # fmt: skip

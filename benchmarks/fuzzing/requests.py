@@ -10,7 +10,7 @@ from typing import Any
 
 from fuzzing import seeds
 from fuzzing.borders import NETWORK, small_model
-from fuzzing.case import Case, Finding, Reader
+from fuzzing.case import Case, FindingError, Reader
 from fuzzing.mutate import NUMBERS, WORDS
 from pellucid.model.config import Facts, ModelConfig
 from pellucid.model.model import Model
@@ -21,12 +21,17 @@ LIMITS = Limits(samples=2, waiting=8, seconds=5, body=1 << 20)
 MARK = "fuzz"
 FORM = f"content-type: multipart/form-data; boundary={MARK}"
 PATHS = ("/v1/samples", "/v1/images/generations", "/v1/images/edits", "/v1/continuations", "/v1/imputations", "/v1/models",
-         "/health", "/metrics", "/page/index.html", "/page/../app.py", "/page/%2e%2e%2fapp.py", "/page/..%5c", "/openapi.json")  # fmt: skip
-FIELDS = ("n", "seed", "label", "prompt", "negative", "source", "candidates", "length", "sampler", "grid", "steps", "guidance",
-          "against", "format", "journey", "given", "stream", "size", "response_format", "output_format", "output_compression",
+         "/health", "/metrics", "/page/index.html", "/page/../app.py", "/page/%2e%2e%2fapp.py", "/page/..%5c",
+         "/openapi.json")  # fmt: skip
+FIELDS = ("n", "seed", "label", "prompt", "negative", "source", "candidates", "length", "sampler", "grid", "steps",
+          "guidance",
+          "against", "format", "journey", "given", "stream", "size", "response_format", "output_format",
+          "output_compression",
           "background", "model", "strength", "upscale", "denoise", "file")  # fmt: skip
-VALUES: tuple[Any, ...] = (None, True, 0, 1, 2, -1, 10**30, 0.5, 1e308, float("nan"), "", "cat", "cat, dog", "png", "webp", "csv",
-                           "8x8", "auto", "b64_json", "<script>alert(1)</script>", "../../x", [], ["cat"], {}, {"a": "b"}, "\ud800",
+VALUES: tuple[Any, ...] = (None, True, 0, 1, 2, -1, 10**30, 0.5, 1e308, float("nan"), "", "cat", "cat, dog", "png",
+                           "webp", "csv",
+                           "8x8", "auto", "b64_json", "<script>alert(1)</script>", "../../x", [], ["cat"], {},
+                           {"a": "b"}, "\ud800",
                            "ddim", "x" * 5000, [[[]]])  # fmt: skip
 
 
@@ -34,9 +39,12 @@ class Requests(Reader):
     """A method, a path, headers and a body, to a model of pictures (.pictures) or of series (.series)."""
 
     words = (
-        b"POST ", b"GET ", b"PUT ", b"content-type: application/json\r\n", FORM.encode() + b"\r\n", b"authorization: Bearer x\r\n",
-        b"content-length: 5\r\n", b"transfer-encoding: chunked\r\n", b"--fuzz\r\n", b"--fuzz--\r\n", b'filename="../../x.csv"',
-        b"content-disposition: form-data; name=", *(b'"%s"' % name.encode() for name in FIELDS), *(path.encode() for path in PATHS),
+        b"POST ", b"GET ", b"PUT ", b"content-type: application/json\r\n", FORM.encode() + b"\r\n",
+        b"authorization: Bearer x\r\n",
+        b"content-length: 5\r\n", b"transfer-encoding: chunked\r\n", b"--fuzz\r\n", b"--fuzz--\r\n",
+        b'filename="../../x.csv"',
+        b"content-disposition: form-data; name=", *(b'"%s"' % name.encode() for name in FIELDS),
+        *(path.encode() for path in PATHS),
     )  # fmt: skip
 
     @cached_property
@@ -50,14 +58,17 @@ class Requests(Reader):
 
     def seeds(self, folder: Path) -> list[Case]:  # noqa: ARG002
         bodies: list[tuple[str, dict[str, Any]]] = [
-            ("/v1/samples", {"n": 1, "seed": 1, "label": "cat"}), ("/v1/samples", {"journey": True, "stream": True, "format": "png"}),
+            ("/v1/samples", {"n": 1, "seed": 1, "label": "cat"}), ("/v1/samples", {"journey": True, "stream": True,
+            "format": "png"}),
             ("/v1/images/generations", {"prompt": "cat", "n": 1, "size": "16x16", "output_format": "webp"}),
         ]  # fmt: skip
         cases = [Case(kind, posted(path, body)) for path, body in bodies for kind in (".pictures", ".series")]
         cases += [Case(".pictures", f"GET {path}\r\n\r\n".encode()) for path in PATHS]
-        cases.append(Case(".pictures", form("/v1/images/edits", {"prompt": "dog", "strength": "0.5"}, {"image": seeds.picture()})))
+        edit = form("/v1/images/edits", {"prompt": "dog", "strength": "0.5"}, {"image": seeds.picture()})
+        cases.append(Case(".pictures", edit))
         table = next(iter(seeds.series())).data
-        for path, fields in (("/v1/continuations", {"length": "4", "n": "2"}), ("/v1/imputations", {"n": "2", "format": "csv"})):
+        for path, fields in (("/v1/continuations", {"length": "4", "n": "2"}), ("/v1/imputations", {"n": "2",
+                                                                                                    "format": "csv"})):
             cases.append(Case(".series", form(path, fields, {"file": table})))
         return cases
 
@@ -73,9 +84,9 @@ class Requests(Reader):
     def read(self, case: Case, folder: Path) -> str:  # noqa: ARG002
         status, body = asyncio.run(_asked(self.apps[case.suffix if case.suffix in self.apps else ".pictures"], case.data))
         if status >= 500 and status not in (503, 504):
-            raise Finding(f"status {status}: {body[:300]!r}")
+            raise FindingError(f"status {status}: {body[:300]!r}")
         if b"Traceback" in body:
-            raise Finding(f"a traceback in the answer: {body[:300]!r}")
+            raise FindingError(f"a traceback in the answer: {body[:300]!r}")
         return str(status)
 
 
@@ -85,11 +96,12 @@ def posted(path: str, body: Any) -> bytes:
 
 def form(path: str, fields: dict[str, str], files: dict[str, bytes]) -> bytes:
     """Of several parts."""
-    text = "".join(f'--{MARK}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
+    head = f"--{MARK}\r\ncontent-disposition: form-data; name="
+    text = "".join(f'{head}"{name}"\r\n\r\n{value}\r\n' for name, value in fields.items())
     body = text.encode("utf-8", "replace")
     for name, content in files.items():
         ends = "csv" if name == "file" else "png"
-        body += f'--{MARK}\r\ncontent-disposition: form-data; name="{name}"; filename="a.{ends}"\r\n\r\n'.encode() + content + b"\r\n"
+        body += f'{head}"{name}"; filename="a.{ends}"\r\n\r\n'.encode() + content + b"\r\n"
     return f"POST {path}\r\n{FORM}\r\n\r\n".encode() + body + f"--{MARK}--\r\n".encode()
 
 
@@ -101,11 +113,13 @@ async def _asked(app: Any, data: bytes) -> tuple[int, bytes]:
     path, _, query = target.partition("?")
     headers = [(name.strip().lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines)]
     scope = {
-        "type": "http", "http_version": "1.1", "method": method.upper() or "GET", "path": path, "raw_path": path.encode("latin-1"),
+        "type": "http", "http_version": "1.1", "method": method.upper() or "GET", "path": path,
+        "raw_path": path.encode("latin-1"),
         "query_string": query.encode("latin-1"), "headers": headers, "scheme": "http", "server": ("127.0.0.1", 80),
         "client": ("127.0.0.1", 9), "root_path": "", "asgi": {"version": "3.0"},
     }  # fmt: skip
-    sent, found, ended = iter([{"type": "http.request", "body": body, "more_body": False}]), [500, b""], asyncio.Event()
+    sent, ended = iter([{"type": "http.request", "body": body, "more_body": False}]), asyncio.Event()
+    status, answer = [500], list[bytes]()
 
     async def receive() -> dict[str, Any]:
         for message in sent:
@@ -115,12 +129,12 @@ async def _asked(app: Any, data: bytes) -> tuple[int, bytes]:
 
     async def send(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            found[0] = message["status"]
+            status[0] = message["status"]
         else:
-            found[1] = bytes(found[1]) + message.get("body", b"")
+            answer.append(message.get("body", b""))
 
     try:
         await app(scope, receive, send)
     finally:
         ended.set()
-    return int(found[0]), bytes(found[1])
+    return status[0], b"".join(answer)

@@ -8,7 +8,7 @@ import lzma
 import struct
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,9 @@ def tarred(files: dict[str, bytes], links: dict[str, str] | None = None) -> byte
     return stream.getvalue()
 
 
-PACKERS = {".tar": bytes, ".tgz": gzip.compress, ".tar.bz2": bz2.compress, ".tar.xz": lzma.compress}
+PACKERS: dict[str, Callable[[bytes], bytes]] = {
+    ".tar": bytes, ".tgz": gzip.compress, ".tar.bz2": bz2.compress, ".tar.xz": lzma.compress,
+}  # fmt: skip
 
 
 def archives() -> Iterator[Case]:
@@ -169,7 +171,9 @@ def companions() -> Iterator[Case]:
 
 
 def sounds() -> Iterator[Case]:
-    import soundfile
+    from pellucid.core.optional import optional
+
+    soundfile = optional("soundfile", "Sound", "sound")
 
     wave = 0.5 * np.sin(np.arange(2000) / 9)
     for suffix, kind, how in (
@@ -188,13 +192,15 @@ def films() -> Iterator[Case]:
         stream = io.BytesIO()
         frames[0].save(stream, kind, save_all=True, append_images=frames[1:], duration=100)
         yield Case(suffix, stream.getvalue())
-    import av
+    from pellucid.core.optional import optional
+
+    av = optional("av", "Video", "video")
 
     for suffix, kind, codec in ((".mp4", "mp4", "mpeg4"), (".webm", "webm", "libvpx"), (".mkv", "matroska", "mjpeg"),
                                 (".avi", "avi", "mpeg4"), (".mpg", "mpeg", "mpeg1video")):  # fmt: skip
         stream = io.BytesIO()
         with av.open(stream, "w", format=kind) as container:
-            out = container.add_stream(codec, rate=24)
+            out: Any = container.add_stream(codec, rate=24)
             out.width, out.height, out.pix_fmt = 16, 16, "yuvj420p" if codec == "mjpeg" else "yuv420p"
             for frame in frames:
                 container.mux(out.encode(av.VideoFrame.from_image(frame)))
@@ -203,8 +209,9 @@ def films() -> Iterator[Case]:
 
 
 def scans(folder: Path) -> Iterator[Case]:
-    import nibabel
-    import pydicom
+    from pellucid.core.optional import optional
+
+    nibabel, pydicom = (optional(name, "A scan", "medical") for name in ("nibabel", "pydicom"))
 
     values = pixels(8, 7).astype(np.uint16)
     made = pydicom.Dataset()
@@ -216,7 +223,8 @@ def scans(folder: Path) -> Iterator[Case]:
         "PatientName": "Nobody", "SeriesInstanceUID": "1.2.3", "Modality": "CT", "Rows": 8, "Columns": 7, "HighBit": 15,
         "SamplesPerPixel": 1, "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16, "BitsStored": 16,
         "PixelRepresentation": 0, "RescaleSlope": 1, "RescaleIntercept": -1024, "PixelSpacing": [0.5, 0.25],
-        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0], "WindowCenter": 40, "WindowWidth": 80,
+        "ImageOrientationPatient": [1, 0, 0, 0, 1, 0], "ImagePositionPatient": [0, 0, 0], "WindowCenter": 40,
+        "WindowWidth": 80,
     }  # fmt: skip
     for name, value in facts.items():
         setattr(made, name, value)

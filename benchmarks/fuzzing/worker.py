@@ -19,7 +19,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
-from fuzzing.case import Case, Finding, Reader
+from fuzzing.case import Case, FindingError, Reader
 from fuzzing.mutate import mutated
 from fuzzing.watch import Lines, Watch, forget_peak, memory
 from pellucid.core.errors import UserError
@@ -132,7 +132,7 @@ class Bench:
             return "hang", _where(sys.exc_info()[2])
         except MemoryError as error:
             return "memory", _where(error.__traceback__)
-        except Finding as error:
+        except FindingError as error:
             return "memory" if str(error).startswith("memory") else "wrong", str(error)
         except BaseException as error:
             return "error", f"{type(error).__name__} {_where(error.__traceback__)}{CAUSE}{str(error)[:200]}"

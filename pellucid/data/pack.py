@@ -89,7 +89,8 @@ class Pack:
         if not self.captioned:
             return ()
         start, end = self._places[sample : sample + 2]
-        return tuple(caption for caption in bytes(self._lines[start:end]).decode("utf-8", "replace").strip("\n").split("\t") if caption)
+        line = bytes(self._lines[start:end]).decode("utf-8", "replace")
+        return tuple(caption for caption in line.strip("\n").split("\t") if caption)
 
     def __reduce__(self) -> tuple[Callable[[Path], "Pack"], tuple[Path]]:
         return Pack.open, (self.folder,)  # a worker process maps the files, it is not sent them
@@ -126,7 +127,8 @@ class Pack:
                     facts = json.loads(line)
                     source = Rejection(**facts) if "reason" in facts else Origin(**facts | {"notes": tuple(facts["notes"])})
                 except (ValueError, TypeError, KeyError, RecursionError) as error:
-                    raise DataError(f"The pack '{self.folder}' is damaged: {SOURCES}: {reason(error)}. Pack the data again.") from None
+                    problem = f"{SOURCES}: {reason(error)}"
+                    raise DataError(f"The pack '{self.folder}' is damaged: {problem}. Pack the data again.") from None
                 yield source
 
     def rejections(self, most: int | None = None) -> list[Rejection]:

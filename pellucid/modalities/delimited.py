@@ -23,7 +23,7 @@ COMMA = re.compile(r"[+-]?\d+,\d+")
 MISSING = frozenset({"", "na", "n/a", "#n/a", "nan", "null", "none", "nil", "-", ".", "?"})
 """What stands, in small letters, where there is no value."""
 
-OUT_OF_PROPORTION = "more than {:,} bytes when unpacked, out of proportion to its size: if it is meant so, save it as plain CSV"
+OUT_OF_PROPORTION = "more than {:,} bytes when unpacked, out of proportion to its size: if that is so, save it as plain CSV"
 
 Rows = list[tuple[int, list[str]]]
 """Cells with the number of the line on which they end."""

@@ -51,7 +51,7 @@ def _load(name: str) -> tuple[Any, str, list[str]]:
     place, _, split = name.removeprefix(PREFIX).partition(":")
     try:
         with _quietly(datasets):
-            found = datasets.load_dataset(place)
+            found = datasets.load_dataset(place)  # nosec B615
     except Exception as error:  # of the network, of the hub, of any file format
         why = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         raise DataError(f"'{name}' cannot be fetched: {why}. Is the name right, and is there a network?") from None
