@@ -27,8 +27,10 @@ from pellucid.modalities.arrays import ArrayFile
 from pellucid.modalities.series import Series
 from pellucid.model.config import ModelConfig
 from pellucid.model.files import read_model
+from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from picture_files import IMAGE, picture, read, tarred, zipped
+from served import small_model
 
 SCRIPT = "<script>alert(1)</script>"
 DEEP = 100_000
@@ -154,6 +156,29 @@ def test_a_model_file_whose_tensors_lie_outside(tmp_path: Path, place: list[int]
         read_model(tmp_path / "a.safetensors")
 
 
+@pytest.mark.parametrize(("part", "setting", "value", "why"), [
+    ("network", "depth", 10**9, "network.depth = 1000000000"), ("network", "width", "9" * 12, "network.width = '999"),
+    ("network", "width", 10**400, "cannot be of"), ("codec", "blocks", [1, 10**8], "codec.blocks"),
+    ("network", "width", 17, "do not fit"),
+])  # fmt: skip
+def test_a_model_file_that_asks_for_a_giant(tmp_path: Path, part: str, setting: str, value: Any, why: str) -> None:
+    """A few bytes in its metadata, of which building the network would take all memory, or hours."""
+    made = small_model()
+    made.config = made.config.model_copy(update={part: {**getattr(made.config, part), setting: value}})
+    made.save(tmp_path)
+    with pytest.raises(ModelError, match=re.escape(why)):
+        Model.load(tmp_path)
+
+
+def test_a_model_file_of_endless_samples(tmp_path: Path) -> None:
+    """Their shape is no setting: here the memory says no."""
+    made = small_model()
+    made.facts = made.facts.model_copy(update={"shape": (3, 10**9, 10**9)})
+    made.save(tmp_path)
+    with pytest.raises(ModelError, match="asks for a network that cannot be made"):
+        Model.load(tmp_path)
+
+
 HEADERS_OF_ARRAYS = {
     "objects": "{'descr': '|O', 'fortran_order': False, 'shape': (4,)}",
     "records": "{'descr': [('a', '|O')], 'fortran_order': False, 'shape': (4,)}",
@@ -254,7 +279,8 @@ def test_lengths_in_a_table_of_arrow_are_checked(tmp_path: Path) -> None:
 
 DAMAGES: dict[str, tuple[str, bytes]] = {
     "line": ("sources.jsonl", b"{not json"), "depth": ("sources.jsonl", b"[" * DEEP), "kind": ("sources.jsonl", b'{"a": 1}'),
-    "empty": ("captions.npy", b""), "places": ("captions.npy", b""), "manifest": ("manifest.json", b"[" * DEEP),
+    "hashes": ("manifest.json", b""), "notes": ("manifest.json", b""), "manifest": ("manifest.json", b"[" * DEEP),
+    "empty": ("captions.npy", b""), "places": ("captions.npy", b""),
 }  # fmt: skip
 
 
@@ -264,12 +290,15 @@ def test_packs_that_others_made(tmp_path: Path, name: str) -> None:
     items = [Item(source=str(k), data=np.full((1, 2, 2), k, np.uint8), captions=("a",)) for k in range(3)]
     folder = write_pack(iter(items), tmp_path / "pack").folder
     place, content = DAMAGES[name]
-    if name == "places":
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if name in ("hashes", "notes"):
+        (manifest["files"]["samples.npy"] if name == "hashes" else manifest).pop("sha256" if name == "hashes" else "notes")
+        (folder / place).write_text(json.dumps(manifest))
+    elif name == "places":
         np.save(folder / place, np.array([0, 5, 2, 9]))
     else:
         (folder / place).write_bytes(content)
     if place != "manifest.json":
-        manifest = json.loads((folder / "manifest.json").read_text())
         manifest["files"][place]["size"] = (folder / place).stat().st_size
         (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match="Pack the data again"):

@@ -152,10 +152,14 @@ class Pack:
 
     def _damage(self) -> str:
         """What is wrong by size and shape, or nothing."""
+        if lacks := [name for name in ("content", "fingerprint", "notes", "settings") if name not in self.manifest]:
+            return f"its manifest has no {lacks[0]}"
         for name in self.manifest["files"]:
             if Path(name).name != name:
                 return f"{name} is no file in it"
             size, expected = (self.folder / name).stat().st_size, self.manifest["files"][name]["size"]
+            if not isinstance(self.manifest["files"][name]["sha256"], str):
+                return f"its manifest has no hash of {name}"
             if size != expected:
                 return f"{name} has {size} bytes, expected {expected}"
         count, shape = self.manifest["count"], self.manifest["shape"]

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from pellucid.model.config import Facts, ModelConfig
 
 FORMAT = "pellucid-model-1"
 NAME = "model.safetensors"
+COMMON = 4096
+"""What a number in a configuration may be in any file, such as the length of a window."""
 SHIPPED = Path(__file__).parents[1] / "models"
 """Models that come with the package, found by name where no file of that name is."""
 
@@ -67,7 +70,9 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
             config = ModelConfig.model_validate_json(metadata["config"])
             facts = Facts.model_validate_json(metadata["facts"])
             card = json.loads(metadata.get("card", "{}"))
-            return config, facts, card, {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+            _check_sizes(file, config, tensors)
+            return config, facts, card, tensors
     except ValidationError as error:
         raise ModelError(f"'{file}' was made by another version: {explain(error)}") from None
     except KeyError as error:
@@ -76,6 +81,26 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
         raise ModelError(f"The model '{file}' cannot be read: {error.strerror or error}") from None
     except (SafetensorError, ValueError, RecursionError) as error:
         raise ModelError(f"'{file}' is not a readable safetensors file: {error}. It may be cut short") from None
+
+
+def _check_sizes(file: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse a configuration of a network that the tensors cannot be of, before it is built: a billion layers, say."""
+    most = max(COMMON, len(tensors), *(side for value in tensors.values() for side in value.shape))
+    for part in ("network", "codec", "text"):
+        for name, value in getattr(config, part).items():
+            for number in value if isinstance(value, list) else [value]:
+                if _number(number) > most:
+                    raise ModelError(f"'{file}' asks for {part}.{name} = {value!r}, which its weights cannot be of: {most} "
+                                     "at most. It is damaged, or was made to do harm")  # fmt: skip
+
+
+def _number(value: Any) -> float:
+    """A number, also in digits as settings may be; 0 of anything else."""
+    digits = isinstance(value, str) and value.strip().isdecimal() and len(value) < 400
+    try:
+        return abs(float(value)) if digits or isinstance(value, int | float) else 0.0
+    except OverflowError:
+        return inf
 
 
 def find_model(path: Path) -> Path:

@@ -15,6 +15,7 @@ from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
 from pellucid.conditioners.prompt import expand
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
 from pellucid.core.random import Draws, Each, Key, Keyed
+from pellucid.core.reason import reason
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.guidance.observation import Observation
 from pellucid.modalities.modality import Modality
@@ -69,7 +70,10 @@ class Model:
             ModelError: there is none, or it is damaged.
         """
         config, facts, card, tensors = read_model(path)
-        model = cls.create(config, facts)
+        try:
+            model = cls.create(config, facts)
+        except (RuntimeError, MemoryError, OverflowError) as error:  # torch's, of what is too large to be had
+            raise ModelError(f"'{path}' asks for a network that cannot be made: {reason(error)}") from None
         model.card = card
         model.load_tensors(tensors)
         for part in model.parts().values():
