@@ -225,6 +225,26 @@ def test_lists_in_lists_without_end(tmp_path: Path) -> None:
         apply_settings(RunConfig(), [f"seed={deep}"])
 
 
+@pytest.mark.parametrize("text", [
+    "network" + ".a" * 20_000 + " = 1", f"[{'network.' * 50_000}]", "network = " + "{a = " * 100,
+])  # fmt: skip
+def test_keys_of_parts_without_end(tmp_path: Path, text: str) -> None:
+    """Of which Python's parser keeps each with all before it: two gigabytes of forty kilobytes."""
+    (tmp_path / "a.toml").write_text(text + "1" + "}" * text.count("{"))
+
+    def refused() -> None:
+        with pytest.raises(ConfigError, match=r"32|not valid TOML"):
+            load_recipe(tmp_path / "a.toml")
+
+    assert peak(refused) < 8 << 20
+
+
+def test_settings_in_sections_without_end() -> None:
+    with pytest.raises(ConfigError, match="more than 32 deep"):
+        apply_settings(RunConfig(), ["network" + ".a" * 300 + "=1"])
+    assert apply_settings(RunConfig(), ["sampling.guidance_interval=[0.1, 0.9]"]).sampling["guidance_interval"] == [0.1, 0.9]
+
+
 @pytest.mark.parametrize("setting", ["seed=" + "9" * 5000, "training.samples=1e999", "training.minutes=nan", "seed=-1"])
 def test_numbers_without_end(setting: str) -> None:
     with pytest.raises(ConfigError):

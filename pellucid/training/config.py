@@ -1,5 +1,6 @@
 """Everything that determines a run, as it stands in RUN/config.toml: that file alone reproduces the run."""
 
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from pellucid.model.config import ModelConfig, Section
 
 NAME = "config.toml"
 RECIPES = Path(__file__).parents[1] / "recipes"
+DEEPEST = 32  # parts of a key, and sections in one another
+LONG = re.compile(r"""(?<![\w"'-])(?:[\w"'-]++[ \t]*+\.[ \t]*+)""" + f"{{{DEEPEST}}}")
+"""A key whose every part costs the parser all those before it."""
 LARGEST = 4096  # side of pictures in pixels
 Flip = Literal["none", "horizontal", "vertical", "both"]
 CONDITIONS = ("auto", "none", "label", "caption")
@@ -241,7 +245,10 @@ def load_config(path: Path) -> RunConfig:
         ConfigError: no such file, not TOML, or a setting that does not hold.
     """
     try:
-        return parse_config(tomllib.loads(path.read_text(encoding="utf-8")))
+        text = path.read_text(encoding="utf-8")
+        if (long := LONG.search(text)) is not None:
+            raise ConfigError(f"'{path}' is not a configuration: a key of more than {DEEPEST} parts, '{long[0][:40]}...'")
+        return parse_config(tomllib.loads(text))
     except OSError as error:
         raise ConfigError(f"Cannot read the configuration '{path}': {error.strerror}") from None
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number without end, or one list in another
@@ -250,6 +257,7 @@ def load_config(path: Path) -> RunConfig:
 
 def parse_config(values: Mapping[str, Any]) -> RunConfig:
     """From nested mappings, as read from TOML."""
+    _check_depth(values)
     for name in values:
         if name not in RunConfig.model_fields:
             raise ConfigError(f"Unknown section '{name}' of the configuration: {nearest(name, RunConfig.model_fields)}")
@@ -260,6 +268,16 @@ def parse_config(values: Mapping[str, Any]) -> RunConfig:
         return RunConfig.model_validate(values)
     except ValidationError as error:
         raise ConfigError(explain(error)) from None
+
+
+def _check_depth(values: Mapping[str, Any]) -> None:
+    inner: list[Any] = [values]
+    for _ in range(DEEPEST):
+        held = [one.values() if isinstance(one, Mapping) else one for one in inner]
+        inner = [value for some in held for value in some if isinstance(value, Mapping | list | tuple)]
+        if not inner:
+            return
+    raise ConfigError(f"Settings that are nested more than {DEEPEST} deep: expected sections with settings in them")
 
 
 def apply_settings(config: RunConfig, settings: Sequence[str]) -> RunConfig:
