@@ -111,7 +111,7 @@ def train(
             observer.tell(name, text)
 
     fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
-    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting)
+    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell)
     if (came := outcome(out / LOG)) is not None:
         tell("learned", came)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
