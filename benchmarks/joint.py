@@ -5,8 +5,8 @@
 
 A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both.
 TRAIN and TEST are those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the
-folder of its kind that `split` makes, the three together for as many minutes. What is given is TEST's, which no model has seen. Digits are
-told by classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of
+folder of its kind that `split` makes, the three together for as many minutes. What is given is TEST's, which no model has
+seen. Digits are told by classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of
 its sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to
 TRAIN; that of texts is the total variation of words.
 """
@@ -132,7 +132,8 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     model, judges, began = Model.load(asked.run[-1]), {part: Judge(part, asked.train) for part in PARTS[:2]}, perf_counter()
     with TemporaryDirectory() as place:
         rows = list(directions(model, asked.test, asked.n, judges, Path(place)))
-        apart = list(marginals(model, [runs[-1] for runs in asked.alone], asked.n, judges, asked.train, asked.test, Path(place)))
+        alone = [runs[-1] for runs in asked.alone]
+        apart = list(marginals(model, alone, asked.n, judges, asked.train, asked.test, Path(place)))
     worst = min(share for _, shares in rows for share in shares.values())
     factor = max(own / max(alone, floor) for _, own, alone, floor in apart)
     yield "# Several modalities at once\n"
@@ -146,13 +147,13 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "| given | " + " | ".join(f"{part} right" for part in PARTS) + " |\n|---" + "|---" * len(PARTS) + "|"
     for given, shares in rows:
         yield f"| {' and '.join(given)} | " + " | ".join(f"{shares[p]:.1%}" if p in shares else "–" for p in PARTS) + " |"
-    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind, which together were trained for as long.\n"
+    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind, trained as long together.\n"
     yield "| | distance, of several | of its own kind alone | real against real |\n|---|---|---|---|"
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
     cards = [[Model.load(path).card for path in runs] for runs in (asked.run, *asked.alone)]
     minutes, samples = ([sum(card[key] for card in one) for one in cards] for key in ("minutes", "samples_seen"))
-    yield (f"\n- of all of it and of {', '.join(PARTS)} alone: minutes of training {', '.join(f'{m:.0f}' for m in minutes)}; "
+    yield (f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {', '.join(f'{m:.0f}' for m in minutes)}; "
            f"samples {', '.join(f'{count:,}' for count in samples)}")  # fmt: skip
     yield "- command: in the docstring of benchmarks/joint.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}\n- time: {perf_counter() - began:.0f} s"
