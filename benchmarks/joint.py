@@ -3,12 +3,12 @@
     joint.py split TRAIN --out FOLDER                          the pictures, sounds and texts of TRAIN, apart
     joint.py record RUN --train TRAIN --test TEST --alone PICTURES SOUNDS TEXTS --out records/joint.md [-n 500]
 
-A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both.
-TRAIN and TEST are those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the
-folder of its kind that `split` makes, the three together for as many minutes. What is given is TEST's, which no model has
-seen. Digits are told by classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of
-its sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to
-TRAIN; that of texts is the total variation of words.
+A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both. TRAIN and TEST are
+those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the folder of its kind that
+`split` makes, the three together for as many minutes. What is given is TEST's, which no model has seen. Digits are told by
+classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of its
+sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to TRAIN;
+that of texts is the total variation of words.
 """
 
 import argparse
