@@ -5,10 +5,10 @@
     answers.py record NAME.json [NAME.json ...] --out records/answers.md
 
 DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was trained on its
-train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that are in the training data are left out of the test. Both models draw from left to right, at one
-temperature where one is drawn and at another where the best of several is taken, which validation data chose. chrF and BLEU
-are sacrebleu's, so is the paired bootstrap of 1,000 samples by which others are compared with ours: p is the share in which
-they differ by no less by chance.
+train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that are in the
+training data are left out of the test. Both models draw from left to right, at one temperature where one is drawn and at
+another where the best of several is taken, which validation data chose. chrF and BLEU are sacrebleu's, so is the paired
+bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
 """
 
 import argparse
@@ -154,7 +154,8 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     for one in every:
         yield f"\n## {one['data']}\n"
         yield (
-            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
+            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, trained on "
+            f"{one['samples']:,} windows of "
             f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
             "its best by validation. "
             f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
@@ -173,7 +174,9 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def _beside(examples: int) -> str:
-    return f", for both models with the targets of the {examples} most similar sources of train before each" if examples else ""
+    if not examples:
+        return ""
+    return f", for both models with the targets of the {examples} most similar sources of train before each"
 
 
 def _named(temperatures: dict[str, list[float]]) -> str:

@@ -152,9 +152,9 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
     cards = [[Model.load(path).card for path in runs] for runs in (asked.run, *asked.alone)]
-    minutes, samples = ([sum(card[key] for card in one) for one in cards] for key in ("minutes", "samples_seen"))
-    yield (f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {', '.join(f'{m:.0f}' for m in minutes)}; "
-           f"samples {', '.join(f'{count:,}' for count in samples)}")  # fmt: skip
+    minutes = ", ".join(f"{sum(card['minutes'] for card in one):.0f}" for one in cards)
+    samples = ", ".join(f"{sum(card['samples_seen'] for card in one):,}" for one in cards)
+    yield f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {minutes}; samples {samples}"
     yield "- command: in the docstring of benchmarks/joint.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}\n- time: {perf_counter() - began:.0f} s"
     yield from machine()
