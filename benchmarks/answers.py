@@ -154,9 +154,9 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     for one in every:
         yield f"\n## {one['data']}\n"
         yield (
-            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, trained on "
-            f"{one['samples']:,} windows of "
-            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
+            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, "
+            f"trained on {one['samples']:,} windows of {one['train']:,} pairs in "
+            f"{one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
             "its best by validation. "
             f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
         )

@@ -132,8 +132,8 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     model, judges, began = Model.load(asked.run[-1]), {part: Judge(part, asked.train) for part in PARTS[:2]}, perf_counter()
     with TemporaryDirectory() as place:
         rows = list(directions(model, asked.test, asked.n, judges, Path(place)))
-        alone = [runs[-1] for runs in asked.alone]
-        apart = list(marginals(model, alone, asked.n, judges, asked.train, asked.test, Path(place)))
+        singles = [runs[-1] for runs in asked.alone]
+        apart = list(marginals(model, singles, asked.n, judges, asked.train, asked.test, Path(place)))
     worst = min(share for _, shares in rows for share in shares.values())
     factor = max(own / max(alone, floor) for _, own, alone, floor in apart)
     yield "# Several modalities at once\n"
@@ -152,8 +152,8 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
     cards = [[Model.load(path).card for path in runs] for runs in (asked.run, *asked.alone)]
-    minutes = ", ".join(f"{sum(card['minutes'] for card in one):.0f}" for one in cards)
-    samples = ", ".join(f"{sum(card['samples_seen'] for card in one):,}" for one in cards)
+    minutes = ", ".join(f"{sum(card['minutes'] for card in every):.0f}" for every in cards)
+    samples = ", ".join(f"{sum(card['samples_seen'] for card in every):,}" for every in cards)
     yield f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {minutes}; samples {samples}"
     yield "- command: in the docstring of benchmarks/joint.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}\n- time: {perf_counter() - began:.0f} s"
