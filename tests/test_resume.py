@@ -1,4 +1,4 @@
-"""Resuming after SIGKILL, SIGTERM and SIGINT is exact to the bit; a damaged checkpoint is refused and leaves a way on."""
+"""Resuming after SIGKILL, SIGTERM and SIGINT is exact to the bit; a damaged checkpoint gives way to the one before."""
 
 import json
 import os
@@ -247,9 +247,7 @@ def test_where_no_checkpoint_is_whole_nothing_is_touched(
         path.write_bytes(path.read_bytes()[:1000])
     shutil.copytree(out, tmp_path / "before")
     assert ended(command(pictures, out), monkeypatch) == 2
-    told = capsys.readouterr().err
-    assert "error: The checkpoint" in told
-    assert "No checkpoint is whole: delete" in told
+    assert re.search(r"(?s)error: The checkpoint.*No checkpoint is whole: delete", capsys.readouterr().err)
     assert not subprocess.run(["diff", "-r", out, tmp_path / "before"], check=False).returncode
 
 

@@ -43,13 +43,14 @@ from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.forcing import Forcing, Leading, forced_share
 from pellucid.training.journal import NAME as LOG
-from pellucid.training.journal import Journal
+from pellucid.training.journal import SILENT, Journal
 from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.pipeline import is_tuned, tunable
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.ranks import Ranks
 from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
@@ -92,13 +93,16 @@ def run(
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
+    ranks = Ranks.join(device)
+    if not ranks.first:
+        return _follow(Path(out), ranks.device(device), ranks)
     with locked(Path(out)):
-        return _run(config, Path(out), resume, device, observer, track, fit, tell)
+        return _run(config, Path(out), resume, ranks.device(device), observer, track, fit, tell, ranks)
 
 
 def _run(
     config: RunConfig, folder: Path, resume: bool, device: str, observer: Observer | None, track: Start | None,
-    fit: Fit | None, tell: Callable[[str, str], None],
+    fit: Fit | None, tell: Callable[[str, str], None], ranks: Ranks,
 ) -> Model:  # fmt: skip
     since = perf_counter()
     new = not (folder / CONFIG).is_file()
@@ -120,6 +124,8 @@ def _run(
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     if model.codec.learned:
         check_learning(config, prepared, model)
+    stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
+    ranks.check(config, stages=stages, profile=getattr(state.loss, "profile", None) is not None)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=again)
@@ -135,9 +141,12 @@ def _run(
             budget.announce()
             journal.write("budget", state.seen, **budget.event)
         standing = standing_of(config, model, batches, folder / LOG)
-        steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing)
+        ranks.wait()  # for those who follow: all is settled
+        steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing, ranks=ranks)
+        ranks.wait()  # they have read it
         steps.run()
         steps.save()
+        ranks.leave()
         if standing is not None:
             model.card[TYPICAL] = standing.end(state, journal)
         _finish(config, prepared, model, state, folder)
@@ -147,6 +156,22 @@ def _run(
             journal.write("levels", state.seen, **levels.as_event())
     finally:
         journal.close()
+    return model
+
+
+def _follow(folder: Path, device: str, ranks: Ranks) -> Model:
+    """Train along with the first rank, by what it has settled; nothing is written."""
+    ranks.wait()
+    config = load_config(folder / CONFIG)
+    prepared = prepare(config, folder / "data", started=True)
+    config = config.model_copy(update={"modality": prepared.kind})
+    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
+    identity, saved = _identity(config, prepared), folder / "checkpoints"
+    state.restore_newest(saved, identity)
+    steps = Steps(config.training, state, batches, saved, identity, SILENT, ranks=ranks)
+    ranks.wait()
+    steps.run()
+    ranks.leave()
     return model
 
 
