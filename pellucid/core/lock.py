@@ -9,6 +9,7 @@ from pathlib import Path
 from socket import gethostname
 
 from pellucid.core.errors import UserError
+from pellucid.core.files import explained
 
 try:
     import fcntl
@@ -25,17 +26,15 @@ def locked(folder: Path) -> Iterator[None]:
     The folder is made where it is not there, and taken away again if the block leaves it empty.
 
     Raises:
-        UserError: somebody else holds it, who is named.
+        UserError: somebody else holds it, who is named; or the system refuses.
     """
     if fcntl is None or (folder.exists() and not folder.is_dir()):
         yield
         return
     made = [place for place in (folder, *folder.parents) if not place.exists()]
-    try:
+    with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
         held = _take(folder / NAME)
-    except OSError as error:
-        raise UserError(f"Cannot write '{folder}': {error.strerror or error}") from None
     try:
         yield
     finally:
