@@ -1,14 +1,14 @@
 """Texts made from texts, beside copying the source, the nearest training sentence, and an autoregressive model.
 
     texts.py autoregressive RUN --validation DATA/validation --out AR.safetensors      the other model
-    answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8]
+    answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8] [--examples 0]
     answers.py record NAME.json [NAME.json ...] --out records/answers.md
 
 DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was trained on its
-train. Sources that are in the training data are left out of the test. Both models draw from left to right, at one
-temperature where one is drawn and at another where the best of several is taken, which validation data chose. chrF and BLEU
-are sacrebleu's, so is the paired bootstrap of 1,000 samples by which others are compared with ours: p is the share in which
-they differ by no less by chance.
+train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that are in the
+training data are left out of the test. Both models draw from left to right, at one temperature where one is drawn and at
+another where the best of several is taken, which validation data chose. chrF and BLEU are sacrebleu's, so is the paired
+bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 from sides.autoregressive import Trained, read
+from sides.examples import Pair, read_pairs, with_examples
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from pellucid.core.files import atomic_write
@@ -52,17 +53,20 @@ def main() -> None:
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
     model, other = Model.load(asked.run), read(asked.run, asked.other)
-    train, test = (pairs(asked.data / part) for part in ("train", "test"))
+    train, test = (read_pairs(asked.data / part) for part in ("train", asked.part))
     known = {source for source, _ in train}
-    test = fitting(model, [pair for pair in test if pair[0] not in known])
-    chosen = np.random.default_rng(0).permutation(len(test))[: asked.n].tolist()
-    sources, targets = zip(*(test[place] for place in sorted(chosen)), strict=True)
+    test = [pair for pair in test if pair[0] not in known]
+    helped = with_examples(train, test, asked.examples, own=False) if asked.examples else test
+    fitting = [place for place, pair in enumerate(helped) if fits(model, pair)]
+    chosen = sorted(fitting[i] for i in np.random.default_rng(0).permutation(len(fitting))[: asked.n].tolist())
+    sources, targets = zip(*(test[place] for place in chosen), strict=True)
+    asking = tuple(helped[place][0] for place in chosen)
     systems, seconds = dict[str, list[str]](), dict[str, float]()
     for name, draw in (
-        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, sources, asked.candidates, asked.temperature[1])),
-        (OURS, lambda: ours(model, sources, 1, asked.temperature[0])),
-        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, sources, asked.candidates, asked.others[1])),
-        ("autoregressive", lambda: theirs(other, sources, 1, asked.others[0])),
+        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, asking, asked.candidates, asked.temperature[1])),
+        (OURS, lambda: ours(model, asking, 1, asked.temperature[0])),
+        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, asking, asked.candidates, asked.others[1])),
+        ("autoregressive", lambda: theirs(other, asking, 1, asked.others[0])),
         (COPY, lambda: list(sources)), (NEAREST, lambda: nearest(train, sources)),
     ):  # fmt: skip
         began = perf_counter()
@@ -70,7 +74,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         seconds[name] = perf_counter() - began
         print(name, f"{seconds[name]:.1f} s", flush=True)
     return {
-        "data": asked.data.name, "train": len(train), "n": len(sources), "samples": model.card["samples_seen"],
+        "data": asked.data.name, "train": len(train), "n": len(sources), "examples": asked.examples,
+        "samples": model.card["samples_seen"],
         "other": other.seen,
         "minutes": model.card["minutes"], "parameters": sum(p.numel() for p in model.denoiser.parameters()),
         "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
@@ -80,18 +85,12 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def pairs(folder: Path) -> list[tuple[str, str]]:
-    lines = [line for path in sorted(folder.glob("*.jsonl")) for line in path.read_text(encoding="utf-8").splitlines()]
-    return [(row["source"], row["target"]) for row in map(json.loads, lines)]
-
-
-def fitting(model: Model, rows: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Pairs that the model's windows hold."""
+def fits(model: Model, pair: Pair) -> bool:
+    """Into the model's windows."""
     text = model.modality
     assert isinstance(text, Text)
-    length, sourced = model.facts.shape[1], text.sourced
-    return [row for row in rows if len(text.words.encode(row[0])) <= sourced
-            and len(text.words.encode(row[1])) < length - sourced]  # fmt: skip
+    source, target = (len(text.words.encode(part)) for part in pair)
+    return source <= text.sourced and target < model.facts.shape[1] - text.sourced
 
 
 def ours(model: Model, sources: tuple[str, ...], candidates: int, temperature: float) -> list[str]:
@@ -115,7 +114,7 @@ def theirs(other: Trained, sources: tuple[str, ...], candidates: int, temperatur
     return [block[likeliest(block)] for block in blocks]
 
 
-def nearest(train: list[tuple[str, str]], sources: tuple[str, ...]) -> list[str]:
+def nearest(train: list[Pair], sources: tuple[str, ...]) -> list[str]:
     """By the cosine of weighted counts of runs of 3 to 5 letters."""
     counts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
     known = counts.fit_transform([source for source, _ in train])
@@ -155,8 +154,9 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     for one in every:
         yield f"\n## {one['data']}\n"
         yield (
-            f"{one['n']} test sources; {one['parameters'] / 1e6:.2f}M parameters, trained on {one['samples']:,} windows of "
-            f"{one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
+            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, "
+            f"trained on {one['samples']:,} windows of {one['train']:,} pairs in "
+            f"{one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
             "its best by validation. "
             f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
         )
@@ -173,6 +173,12 @@ def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
     yield from machine()
 
 
+def _beside(examples: int) -> str:
+    if not examples:
+        return ""
+    return f", for both models with the targets of the {examples} most similar sources of train before each"
+
+
 def _named(temperatures: dict[str, list[float]]) -> str:
     return "; ".join(f"{name} {one:g} and {several:g}" for name, (one, several) in temperatures.items())
 
@@ -184,6 +190,8 @@ def _arguments() -> argparse.Namespace:
     measuring.add_argument("run", type=Path)
     measuring.add_argument("--other", type=Path, required=True)
     measuring.add_argument("--data", type=Path, required=True)
+    measuring.add_argument("--part", default="test", help="validation, where temperatures are chosen")
+    measuring.add_argument("--examples", type=int, default=0)
     measuring.add_argument("-n", type=int, default=300)
     measuring.add_argument("--candidates", type=int, default=8)
     measuring.add_argument("--temperature", type=float, nargs=2, default=[0.3, 0.7], metavar=("ALONE", "SEVERAL"))

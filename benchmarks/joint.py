@@ -3,11 +3,12 @@
     joint.py split TRAIN --out FOLDER                          the pictures, sounds and texts of TRAIN, apart
     joint.py record RUN --train TRAIN --test TEST --alone PICTURES SOUNDS TEXTS --out records/joint.md [-n 500]
 
-TRAIN and TEST are those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the
-folder of its kind that `split` makes, all for as many minutes. What is given is TEST's, which no model has seen. Digits are
-told by classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of
-its sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to
-TRAIN; that of texts is the total variation of words.
+A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both. TRAIN and TEST are
+those of `data fetch spoken_digits`; RUN was trained on TRAIN, and each of the three models on the folder of its kind that
+`split` makes, the three together for as many minutes. What is given is TEST's, which no model has seen. Digits are told by
+classifiers that know nothing of the models: perceptrons on the pixels of TRAIN's pictures and on mel spectrograms of its
+sounds; a text is right if it is the word. Distances are Fréchet's, in the last hidden layer of each classifier, to TRAIN;
+that of texts is the total variation of words.
 """
 
 import argparse
@@ -98,10 +99,10 @@ def main() -> None:
     splitting.add_argument("train", type=Path)
     splitting.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record")
-    recording.add_argument("run", type=Path)
+    recording.add_argument("run", type=legs)
     recording.add_argument("--train", type=Path, required=True)
     recording.add_argument("--test", type=Path, required=True)
-    recording.add_argument("--alone", type=Path, nargs=3, required=True, metavar=("PICTURES", "SOUNDS", "TEXTS"))
+    recording.add_argument("--alone", type=legs, nargs=3, required=True, metavar=("PICTURES", "SOUNDS", "TEXTS"))
     recording.add_argument("-n", type=int, default=500)
     recording.add_argument("--out", type=Path, default=Path("records/joint.md"))
     asked = parser.parse_args()
@@ -114,6 +115,11 @@ def main() -> None:
     print("\n".join(lines))
 
 
+def legs(words: str) -> list[Path]:
+    """Of one training, the first first; the last has the model."""
+    return [Path(word) for word in words.split("+")]
+
+
 def split(train: Path, out: Path) -> None:
     """Links to the files of each kind."""
     for part in PARTS:
@@ -123,10 +129,11 @@ def split(train: Path, out: Path) -> None:
 
 
 def record(asked: argparse.Namespace) -> Iterator[str]:
-    model, judges, began = Model.load(asked.run), {part: Judge(part, asked.train) for part in PARTS[:2]}, perf_counter()
+    model, judges, began = Model.load(asked.run[-1]), {part: Judge(part, asked.train) for part in PARTS[:2]}, perf_counter()
     with TemporaryDirectory() as place:
         rows = list(directions(model, asked.test, asked.n, judges, Path(place)))
-        apart = list(marginals(model, asked.alone, asked.n, judges, asked.train, asked.test, Path(place)))
+        singles = [runs[-1] for runs in asked.alone]
+        apart = list(marginals(model, singles, asked.n, judges, asked.train, asked.test, Path(place)))
     worst = min(share for _, shares in rows for share in shares.values())
     factor = max(own / max(alone, floor) for _, own, alone, floor in apart)
     yield "# Several modalities at once\n"
@@ -140,14 +147,14 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "| given | " + " | ".join(f"{part} right" for part in PARTS) + " |\n|---" + "|---" * len(PARTS) + "|"
     for given, shares in rows:
         yield f"| {' and '.join(given)} | " + " | ".join(f"{shares[p]:.1%}" if p in shares else "–" for p in PARTS) + " |"
-    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind trained for as long.\n"
+    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind, trained as long together.\n"
     yield "| | distance, of several | of its own kind alone | real against real |\n|---|---|---|---|"
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
-    card = [Model.load(path).card for path in (asked.run, *asked.alone)]
-    yield f"\n- minutes of training: {', '.join(str(one['minutes']) for one in card)}; samples: " + (
-        ", ".join(f"{one['samples_seen']:,}" for one in card)
-    )
+    cards = [[Model.load(path).card for path in runs] for runs in (asked.run, *asked.alone)]
+    minutes = ", ".join(f"{sum(card['minutes'] for card in every):.0f}" for every in cards)
+    samples = ", ".join(f"{sum(card['samples_seen'] for card in every):,}" for every in cards)
+    yield f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {minutes}; samples {samples}"
     yield "- command: in the docstring of benchmarks/joint.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}\n- time: {perf_counter() - began:.0f} s"
     yield from machine()

@@ -111,6 +111,9 @@ HELP: dict[str, str] = {}
 def check_options(line: str) -> None:
     """Every option of a `pellucid` command is one."""
     name, *words = shlex.split(line)
+    if name == "torchrun":
+        assert "pellucid" in words, line
+        name, *words = words[words.index("pellucid") :]
     assert name in ("pellucid", "curl"), line
     if name == "curl":
         return

@@ -172,19 +172,24 @@ def test_two_parts_are_enough_and_one_is_not(tmp_path: Path) -> None:
 
 
 def test_times_of_parts() -> None:
-    """A time per part, on all its tokens: known ones at 0, about half of them, or each drawn for itself."""
+    """A time per part, on all its tokens: one or two of three known, at 0, the others late; or each drawn for itself."""
     draws, n, schedule = Keyed(0, list(range(2000))), 2000, Rectified()
     t = draws.uniform("t", 0, ())
-    found = Forcing(0.8, (2, 3, 1))(t, Uniform(), schedule, draws, 0, (4, 6))
+    found = Forcing(0.6, (2, 3, 1))(t, Uniform(), schedule, draws, 0, (4, 6))
     assert found.shape == (n, 1, 6)
     parts = found[:, 0, [0, 2, 5]]
     torch.testing.assert_close(found[:, 0], parts.repeat_interleave(torch.tensor([2, 3, 1]), dim=1))
     alike_all = (parts == t[:, None]).all(1)
     known = (parts == 0).any(1)
     error = 4 * (0.25 / n) ** 0.5
-    assert float(known.float().mean()) == pytest.approx(0.4 * 7 / 8, abs=error)
-    assert float(alike_all.float().mean()) == pytest.approx(0.2 + 0.4 / 8, abs=error)
-    assert bool((parts[known] == 0).any(0).all())  # any of them
+    assert float(known.float().mean()) == pytest.approx(0.5, abs=error)
+    assert float(alike_all.float().mean()) == pytest.approx(0.4, abs=error)
+    count = (parts[known] == 0).sum(1)
+    assert set(count.tolist()) == {1, 2}
+    assert float(count.float().mean()) == pytest.approx(1.5, abs=2 * error)
+    torch.testing.assert_close((parts[known] == 0).float().mean(0), torch.full((3,), 0.5), atol=0.06, rtol=0)
+    late = parts[known].max(1).values
+    assert float(late.mean()) == pytest.approx(0.75, abs=error)
 
 
 def test_parts_count_alike() -> None:

@@ -16,7 +16,7 @@ from pellucid.denoisers.dataset import Dataset
 from pellucid.denoisers.denoiser import Cond, Denoiser
 from pellucid.denoisers.posterior import Mean, Posterior
 from pellucid.evaluation.held_out import LEVELS, HeldOut, diffused
-from pellucid.evaluation.limits import by_heart, linear_loss
+from pellucid.evaluation.limits import by_heart, linear_loss, linear_losses
 from pellucid.evaluation.report import write_report
 from pellucid.model.model import Model
 from pellucid.processes.process import Process
@@ -126,6 +126,9 @@ def test_pictures_of_one_brightness(tmp_path: Path) -> None:
     model.denoiser = Linear(model.denoiser.process, model.facts.mean, variance * torch.ones(count, count))
     losses = HeldOut(pack=pack, seed=0)(model, pack.spread(400))
     assert float(losses.mean()) == pytest.approx(expected, rel=0.1)
+    own = linear_losses(model, pack)
+    assert float(own.mean()) == pytest.approx(linear_loss(model, pack))
+    assert float(own.std() / losses.std()) == pytest.approx(1, abs=0.35)  # of the latter noise is a part
 
 
 def test_tokens_are_bounded_by_their_entropy(tmp_path: Path) -> None:

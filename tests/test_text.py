@@ -65,6 +65,17 @@ def test_bytes_and_pairs_know_every_text(words: str) -> None:
 PAIRS = learned("pairs").words
 
 
+def test_a_word_is_of_the_same_pieces_wherever_it_stands() -> None:
+    """First in a text, after another, and in a model of before, whose vocabulary reads nothing ahead."""
+    assert PAIRS.encode("dawn by dawn")[: len(PAIRS.encode("dawn"))] == PAIRS.encode("dawn")
+    assert PAIRS.encode("by dawn")[-len(PAIRS.encode("dawn")) :] == PAIRS.encode("dawn")
+    assert PAIRS.encode("dawn", begins=False) != PAIRS.encode("dawn")
+    assert PAIRS.encode("") == []
+    old = Vocabulary("pairs", PAIRS.tokens[:1])
+    assert old.encode("dawn") == PAIRS.encode("dawn", begins=False)
+    assert old.decode(old.encode(" dawn")) == " dawn"
+
+
 def test_what_is_not_known_is_shown_as_such() -> None:
     text = learned()
     assert text.words.decode(text.words.encode("dawn ☃!")) == f"dawn {STRANGE}{STRANGE}"

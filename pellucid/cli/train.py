@@ -89,11 +89,13 @@ def train(
     """
     from pellucid.cli.console import TrainingDisplay, console
     from pellucid.core.errors import ConfigError, InterruptedRunError
+    from pellucid.training.ranks import follows
     from pellucid.training.train import train as run
 
     if data is None and not resume:
         raise ConfigError("No data: give the path of a folder or array file, or --resume with --out")
     go_on = f"pellucid train --out {quote(str(out))} --resume"
+    quiet = quiet or follows()
     screen = console(quiet)
     try:
         with TrainingDisplay(screen) as display:
@@ -107,6 +109,8 @@ def train(
     except KeyboardInterrupt:
         saved = (out / "config.toml").is_file()
         raise InterruptedRunError(f"Interrupted. Go on with --resume: {go_on}" if saved else "Interrupted") from None
+    if follows():
+        return
     lines, files = _told(model, out, display.loss)
     result(lines, {"run": out, **files, **model.card}, json, quiet)
 

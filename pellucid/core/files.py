@@ -24,7 +24,7 @@ def atomic_write(path: Path | str) -> Iterator[Path]:
         UserError: the system refuses: no permission, disk full, a folder stands in the way.
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = _beside(path)
         try:
@@ -44,7 +44,7 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
         UserError: the system refuses: no permission, disk full, a file stands in the way.
     """
     path = Path(path)
-    with _explained(path):
+    with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary, old = _beside(path), _beside(path)
         temporary.mkdir()
@@ -94,7 +94,8 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def explained(path: Path) -> Iterator[None]:
+    """Around what writes `path`: what the system refuses becomes a UserError."""
     try:
         yield
     except OSError as error:

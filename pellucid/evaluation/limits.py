@@ -50,27 +50,37 @@ def by_heart(model: Model, pack: Pack, ids: NDArray[np.int64], *, seed: int, sec
     return torch.stack([weight * squared_error(model, mean, x0.cpu()) for mean, (_, _, weight) in rows]).mean(0)
 
 
-@torch.no_grad()
 def linear_loss(model: Model, pack: Pack) -> float:
     """Of a linear denoiser that is the same at every place."""
+    return float(linear_losses(model, pack).mean())
+
+
+@torch.no_grad()
+def linear_losses(model: Model, pack: Pack) -> Tensor:
+    """The same of single samples, (n,): of one whose spectrum is P, in the mean over noise,
+
+    L = mean over λ of (e^λ + 1) mean over f, c of (P + e^λ S²) / (1 + e^λ S)²
+    """
     x0, _ = diffused(model, pack, pack.spread(SPREAD))
     if model.facts.categories:
-        counts = torch.bincount(x0[:, :, model.modality.sourced :].flatten().cpu()).double()
-        shares = counts[counts > 0] / counts.sum()
-        return float(-(shares * shares.log2()).sum())
-    power = _spectrum(x0.cpu().float().nan_to_num(model.facts.mean)) / model.facts.std**2
-    snr = LEVELS.exp()
-    return float(((snr + 1) * (power[:, None] / (1 + snr * power[:, None])).mean(0)).mean())
+        tokens = x0[:, :, model.modality.sourced :].flatten(1).cpu()
+        counts = torch.bincount(tokens.flatten()).double()
+        return -(counts / counts.sum()).log2()[tokens].mean(1)
+    own = _powers(x0.cpu().float().nan_to_num(model.facts.mean)) / model.facts.std**2
+    power, total = own.mean(0), torch.zeros(len(own), dtype=torch.float64)
+    for snr in LEVELS.exp():
+        total += (snr + 1) * ((own + snr * power**2) / (1 + snr * power) ** 2).mean(1)
+    return total / len(LEVELS)
 
 
-def _spectrum(x0: Tensor) -> Tensor:
-    """Variances of the parts that a linear filter tells apart, their mean being that of x0: one axis."""
+def _powers(x0: Tensor) -> Tensor:
+    """Of the parts that a linear filter tells apart, in each sample, their mean being that of x0: (n, parts)."""
     x = x0 - x0.mean(0)
     axes, size = tuple(range(2, x.ndim)), x[0, 0].numel()
     waves = torch.fft.fftn(x, dim=axes).flatten(2) / size**0.5
-    if x.shape[1] > CHANNELS:
-        power: Tensor = waves.abs().square().mean(0).flatten().double()
-        return power
-    matrices = torch.einsum("ncf,ndf->fcd", waves, waves.conj()) / len(x)
-    values: Tensor = torch.linalg.eigvalsh(matrices).clamp(min=0).flatten().double()
-    return values
+    if x.shape[1] <= CHANNELS:
+        matrices = torch.einsum("ncf,ndf->fcd", waves, waves.conj()) / len(x)
+        parts: Tensor = torch.linalg.eigh(matrices).eigenvectors  # of column e, part e is its product with the channels
+        waves = torch.einsum("fce,ncf->nef", parts.conj(), waves)
+    powers: Tensor = waves.abs().square().flatten(1).double()
+    return powers

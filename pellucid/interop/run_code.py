@@ -177,7 +177,7 @@ def _shown(text: Text) -> list[str]:
     decoded = {
         "characters": '"".join(tokens[number - 1] for number in row)',
         "bytes": f'bytes(number - {FIRST} for number in row if number >= {FIRST}).decode(errors="replace")',
-        "pairs": f"tokens.decode([number - {FIRST} for number in row])",
+        "pairs": f"tokens.decode([number - {FIRST} for number in row]).removeprefix({''.join(text.vocabulary[1:])!r})",
     }
     read = 'json.loads(Path("model.json").read_text(encoding="utf-8"))["facts"]["modality"]["vocabulary"]'
     known = {

@@ -68,7 +68,7 @@ class Joint(Modality):
     played: ClassVar[str] = ".wav"
     recipe: ClassVar[str] = "joint"
     lasting: ClassVar[bool] = True
-    forcing: ClassVar[float] = 0.8
+    forcing: ClassVar[float] = 0.6
 
     rate: int = 0
     window: int = 512

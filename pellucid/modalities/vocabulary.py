@@ -17,6 +17,9 @@ STRANGE = "\N{REPLACEMENT CHARACTER}"
 MOST = 65_000
 """Tokens at most, as 16 bits hold them with some to spare."""
 
+BEFORE = " "
+"""What pieces read before a text."""
+
 
 @dataclass(frozen=True)
 class Vocabulary:
@@ -25,7 +28,8 @@ class Vocabulary:
     Arguments:
         kind: "characters"; "bytes" of UTF-8; "pairs", pieces of words found by joining the pairs that are most frequent
             (Sennrich et al. 2016), down to bytes, so that none is unknown.
-        tokens: the characters, or the one JSON of a tokenizer of pieces; none of bytes.
+        tokens: the characters; of pieces the JSON of a tokenizer and what it reads before a text: a space, so that a word is
+            of the same pieces wherever it stands; none of bytes.
     """
 
     kind: Kind
@@ -40,15 +44,15 @@ class Vocabulary:
             case "pairs":
                 return FIRST + int(self._pieces.get_vocab_size())
 
-    def encode(self, text: str) -> list[int]:
-        """Numbers of the tokens, without an end."""
+    def encode(self, text: str, *, begins: bool = True) -> list[int]:
+        """Numbers of the tokens, without an end; of a text or, unless it `begins`, of what goes on in one."""
         match self.kind:
             case "characters":
                 return [self._places.get(character, UNKNOWN) for character in text]
             case "bytes":
                 return [FIRST + byte for byte in text.encode()]
             case "pairs":
-                return [FIRST + place for place in self._pieces.encode(text).ids]
+                return [FIRST + place for place in self._pieces.encode((self._before if begins and text else "") + text).ids]
 
     def is_strange(self, character: str) -> bool:
         """Whether it can only be read as something unknown."""
@@ -67,7 +71,7 @@ class Vocabulary:
                 continue
             found += [self._joined(run), STRANGE if number == UNKNOWN else hidden]
             run = []
-        return "".join(found[:-1])
+        return "".join(found[:-1]).removeprefix(self._before)
 
     def _joined(self, run: list[int]) -> str:
         return bytes(run).decode(errors="replace") if self.kind == "bytes" else str(self._pieces.decode(run))
@@ -75,6 +79,10 @@ class Vocabulary:
     @cached_property
     def _places(self) -> dict[str, int]:
         return {character: FIRST + place for place, character in enumerate(self.tokens)}
+
+    @property
+    def _before(self) -> str:
+        return self.tokens[1] if self.kind == "pairs" and len(self.tokens) > 1 else ""
 
     @cached_property
     def _pieces(self) -> Any:
@@ -93,7 +101,7 @@ def learn_vocabulary(kind: Kind, counts: Counter[str], texts: Iterable[str], siz
     if kind == "bytes":
         return Vocabulary(kind)
     if kind == "pairs":
-        return Vocabulary(kind, (_learn_pieces(texts, size),))
+        return Vocabulary(kind, (_learn_pieces((BEFORE + text for text in texts), size), BEFORE))
     if len(counts) > MOST:
         raise DataError(f"{len(counts):,} different characters: expected at most {MOST:,}; set modality.tokens=bytes")
     return Vocabulary(kind, tuple(sorted(counts, key=lambda character: (-counts[character], character))))

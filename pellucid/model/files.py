@@ -1,12 +1,14 @@
-"""The model file: one safetensors file, configuration and card in its metadata. No pickle is ever read."""
+"""The model file: one safetensors file, configuration and card in its metadata, with a checksum. No pickle is ever read."""
 
 import json
 from collections.abc import Mapping
 from difflib import get_close_matches
+from hashlib import sha256
 from math import inf
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -21,6 +23,8 @@ FORMAT = "pellucid-model-1"
 NAME = "model.safetensors"
 COMMON = 4096
 """What a number in a configuration may be in any file, such as the length of a window."""
+SUM = "sha256"
+"""The entry of a file's metadata that tells whether all of it is as it was written."""
 SHIPPED = Path(__file__).parents[1] / "models"
 """Models that come with the package, found by name where no file of that name is."""
 
@@ -41,14 +45,40 @@ def write_model(
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     """Write a safetensors file, whole or not at all, that is as open to others as any file that is made here."""
+    plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
     with atomic_write(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # safetensors would shut everybody else out
         try:
-            save_file({name: value.detach().cpu().contiguous() for name, value in tensors.items()}, temporary, metadata)
+            save_file(plain, temporary, {**metadata, SUM: checksum(plain, metadata)})
         except SafetensorError as error:
             raise UserError(f"Cannot write '{path}': {str(error).rpartition('I/O error: ')[2]}") from None
         temporary.chmod(mode)
+
+
+def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """(metadata, tensors) of a safetensors file, compared with its checksum if it has one.
+
+    Raises:
+        OSError: it cannot be read.
+        SafetensorError, ValueError: it is damaged.
+    """
+    path.open("rb").close()  # says better than safetensors why it cannot be read
+    with safe_open(path, framework="pt") as opened:
+        metadata = opened.metadata() or {}
+        tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    if SUM in metadata and checksum(tensors, metadata) != metadata[SUM]:
+        raise ValueError("its content is not what was written, by its checksum")
+    return metadata, tensors
+
+
+def checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    """SHA-256 of names, types, shapes and values of contiguous tensors and of metadata, itself not counted."""
+    found = sha256(json.dumps({key: value for key, value in metadata.items() if key != SUM}, sort_keys=True).encode())
+    for name, value in sorted(tensors.items()):
+        found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        found.update(value.reshape(-1).view(torch.uint8).numpy().data)
+    return found.hexdigest()
 
 
 def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], dict[str, Tensor]]:
@@ -59,20 +89,17 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
     """
     file = find_model(Path(path))
     try:
-        file.open("rb").close()  # says better than safetensors why it cannot be read
-        with safe_open(file, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            if metadata.get("format", "").startswith("pellucid-checkpoint"):
-                raise ModelError(f"'{file}' is a checkpoint, not a model: give the run's folder, once it is trained")
-            if metadata.get("format") != FORMAT:
-                came = metadata.get("format", "no format entry")
-                raise ModelError(f"'{file}' is a safetensors file but not a pellucid model: {came}, expected {FORMAT}")
-            config = ModelConfig.model_validate_json(metadata["config"])
-            facts = Facts.model_validate_json(metadata["facts"])
-            card = json.loads(metadata.get("card", "{}"))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            _check_sizes(file, config, tensors)
-            return config, facts, card, tensors
+        metadata, tensors = read_tensors(file)
+        if metadata.get("format", "").startswith("pellucid-checkpoint"):
+            raise ModelError(f"'{file}' is a checkpoint, not a model: give the run's folder, once it is trained")
+        if metadata.get("format") != FORMAT:
+            came = metadata.get("format", "no format entry")
+            raise ModelError(f"'{file}' is a safetensors file but not a pellucid model: {came}, expected {FORMAT}")
+        config = ModelConfig.model_validate_json(metadata["config"])
+        facts = Facts.model_validate_json(metadata["facts"])
+        card = json.loads(metadata.get("card", "{}"))
+        _check_sizes(file, config, tensors)
+        return config, facts, card, tensors
     except ValidationError as error:
         raise ModelError(f"'{file}' was made by another version: {explain(error)}") from None
     except KeyError as error:

@@ -98,7 +98,7 @@ def tokens(text: Text, words: str, gap: str) -> list[int]:
     pieces = words.split(gap) if gap else [words]
     found = text.words.encode(pieces[0])
     for piece in pieces[1:]:
-        found += [UNKNOWN, *text.words.encode(piece)]
+        found += [UNKNOWN, *text.words.encode(piece, begins=False)]
     return found
 
 

@@ -6,14 +6,15 @@ Of a run of D samples in batches of B with a network of N parameters, and the lo
 
 a power law of D that levels off, as losses do (Hestness et al. 2017; the exponent is that of five which told left-out runs
 best), with b common to all data sets and an intercept a of each, so that a new one's lies where those of the others do: the
-interval is Student's, of a, of its spread between data sets and of what single runs differ by. The coefficients stand in
-expected.toml; benchmarks/scaling.py fits them (records/scaling.md).
+interval is Student's, of a, of its spread between data sets, of what single runs differ by, and of the few samples by which
+a loss is measured, as far as those of the linear denoiser differ. The coefficients stand in expected.toml;
+benchmarks/scaling.py fits them (records/scaling.md).
 """
 
 import tomllib
 from dataclasses import dataclass
 from functools import cache
-from math import exp, log
+from math import exp, hypot, log
 from pathlib import Path
 from typing import Self
 
@@ -53,9 +54,9 @@ class Expected:
     linear: float
 
     @classmethod
-    def of(cls, law: Law, linear: float, samples: float, parameters: float, batch: int) -> Self:
-        """Of a run."""
-        middle, reach = law.middle(samples, parameters, batch), law.quantile * law.spread
+    def of(cls, law: Law, linear: float, samples: float, parameters: float, batch: int, *, error: float = 0.0) -> Self:
+        """Of a run whose loss will be measured with a relative standard error, which widens the interval."""
+        middle, reach = law.middle(samples, parameters, batch), law.quantile * hypot(law.spread, error)
         loss, low, high = (linear * exp(middle + off) for off in (0.0, -reach, reach))
         return cls(loss=loss, low=low, high=high, linear=linear)
 

@@ -13,11 +13,9 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
-import torch
-
 from pellucid.data.held_out import LEAST, share_of
 from pellucid.evaluation.held_out import measurable
-from pellucid.evaluation.limits import linear_loss
+from pellucid.evaluation.limits import linear_losses
 from pellucid.evaluation.wording import duration, figure, short
 from pellucid.training.budget import Budget
 from pellucid.training.config import RunConfig, apply_settings
@@ -165,6 +163,7 @@ def _expected(best: Speed, prepared: Prepared, law: Law | None, samples: float, 
     model = assemble(best.config, prepared, device)[0]
     if law is None or model.codec.learned or not measurable(model):
         return None
-    with torch.no_grad():
-        linear = linear_loss(model, prepared.pack)
-    return Expected.of(law, linear, samples, best.parameters, best.config.training.batch)
+    losses = linear_losses(model, prepared.pack)
+    linear, held = float(losses.mean()), best.config.training.held_out or len(prepared.pack)
+    error = float(losses.std()) / linear / held**0.5
+    return Expected.of(law, linear, samples, best.parameters, best.config.training.batch, error=error)

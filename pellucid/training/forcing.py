@@ -24,7 +24,9 @@ class Forcing:
     half some frames are known, t = 0: a beginning, all but a stretch, or each by itself (see `Revealing`). In the rest of
     the samples all frames have the same time, as when a whole clip is drawn.
 
-    Where samples have parts that differ in kind, a part takes the place of a frame, and each is known with probability 1/2.
+    Where samples have parts that differ in kind, a part takes the place of a frame. In five sixths of the share some of
+    them, but never all, are known, and the others mostly all but noise, t being the quantile u^(1/3): what is to be drawn is
+    decided there, and as soon as a third part shows, a faint one that is known teaches nothing any more.
 
     Arguments:
         share: of samples whose frames differ in time.
@@ -42,13 +44,22 @@ class Forcing:
         choice = draws.uniform("forcing", epoch, ())[:, None] / self.share
         own = times.quantile(draws.uniform("frame times", epoch, (frames,)).flatten(), schedule).reshape(-1, frames)
         if self.spans:
-            known = draws.uniform("known parts", epoch, (frames,)) < 0.5
+            known, late = _parts(draws, epoch, frames), draws.uniform("noisy", epoch, ()) ** (1 / 3)
+            noisy = times.quantile(late, schedule)
         else:
-            known = KNOWN(draws, epoch, (1, frames))[:, 0]
-        each = torch.where(choice < 0.5, torch.where(known, 0.0, t[:, None]), torch.where(choice < 1, own, t[:, None]))
+            known, noisy = KNOWN(draws, epoch, (1, frames))[:, 0], t
+        each = torch.where(choice < 1, own, t[:, None])
+        each = torch.where(choice < (5 / 6 if self.spans else 1 / 2), torch.where(known, 0.0, noisy[:, None]), each)
         if self.spans:
             each = each.repeat_interleave(torch.tensor(self.spans), dim=1)
         return each.reshape(len(t), 1, shape[1], *[1] * (len(shape) - 2))
+
+
+def _parts(draws: Draws, epoch: int, count: int) -> Tensor:
+    """Which of so many are known (B, count): any number but none and all, and any of these, with equal probability."""
+    number = 1 + (draws.uniform("number known", epoch, ()) * (count - 1)).long()
+    ranks = draws.uniform("known parts", epoch, (count,)).argsort(1).argsort(1)
+    return ranks < number[:, None]
 
 
 @dataclass(frozen=True)

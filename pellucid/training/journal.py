@@ -45,6 +45,22 @@ class Journal:
             tracker.close()
 
 
+class Silent(Journal):
+    """Of those who write nothing down."""
+
+    def __init__(self) -> None:
+        pass
+
+    def write(self, event: str, samples: int, **values: Any) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+SILENT = Silent()
+
+
 def append_event(folder: Path, event: str, samples: int, **values: Any) -> None:
     """Add an entry to the log of a run that is not being trained; nothing in it is dropped."""
     with (folder / NAME).open("a", encoding="utf-8") as file:

@@ -5,6 +5,7 @@ import os
 import platform
 import shlex
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -19,6 +20,7 @@ from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
 from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write, clear_temporaries
+from pellucid.core.lock import locked
 from pellucid.data.held_out import held_out
 from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
@@ -41,13 +43,14 @@ from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
 from pellucid.training.forcing import Forcing, Leading, forced_share
 from pellucid.training.journal import NAME as LOG
-from pellucid.training.journal import Journal
+from pellucid.training.journal import SILENT, Journal
 from pellucid.training.objective import build_loss, build_times
 from pellucid.training.observer import Observer
 from pellucid.training.optimiser import build_optimiser
 from pellucid.training.pipeline import is_tuned, tunable
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
+from pellucid.training.ranks import Ranks
 from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
@@ -71,60 +74,79 @@ LOOK_BACK = 0.05
 
 def run(
     config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None,
-    track: Start | None = None, fit: Fit | None = None,
+    track: Start | None = None, fit: Fit | None = None, tell: Callable[[str, str], None] = lambda _name, _text: None,
 ) -> Model:  # fmt: skip
     """Train as `config` says; everything is written under `out`, and the model that is returned is what was saved there.
 
     Arguments:
         config: all settings; when resuming, those in the run's own config.toml are used, and only `data.path` may differ.
         out: the run's folder; new or empty unless resuming.
-        resume: go on from the newest checkpoint, as if never stopped; from the start if there is none.
+        resume: go on from the newest checkpoint that is whole, as if never stopped; from the start if there is none.
         device: "cpu", "cuda", "mps".
         observer: told before the start and after each step.
         track: starts the tracker that is told of the denoiser's training, beside TensorBoard.
         fit: settles what a new run of so many minutes leaves open.
+        tell: shows a line under a name: a checkpoint that was damaged.
 
     Raises:
-        UserError: data, settings or folder at fault, before anything is trained.
+        UserError: data, settings or folder at fault, or another process at work in it, before anything is trained.
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
-    folder, since = Path(out), perf_counter()
+    ranks = Ranks.join(device)
+    if not ranks.first:
+        return _follow(Path(out), ranks.device(device), ranks)
+    with locked(Path(out)):
+        return _run(config, Path(out), resume, ranks.device(device), observer, track, fit, tell, ranks)
+
+
+def _run(
+    config: RunConfig, folder: Path, resume: bool, device: str, observer: Observer | None, track: Start | None,
+    fit: Fit | None, tell: Callable[[str, str], None], ranks: Ranks,
+) -> Model:  # fmt: skip
+    since = perf_counter()
     new = not (folder / CONFIG).is_file()
     config = settled(_open_run(config, folder, resume), device)
     for place in (folder, folder / "checkpoints", folder / "pictures"):  # never deeper: other runs may lie there
         clear_temporaries(place)
     saved = folder / "checkpoints"
-    newest = checkpoints(saved)[-1:] if resume else []
-    prepared = prepare(config, folder / "data", started=bool(newest) or (resume and begun(folder / "codec")))
+    again = resume and bool(checkpoints(saved))
+    prepared = prepare(config, folder / "data", started=again or (resume and begun(folder / "codec")))
     config, budget = config.model_copy(update={"modality": prepared.kind}), None
     if fit is not None and new and config.training.minutes is not None:
         budget = fit(config, prepared, folder / "data")
         config, prepared = budget.config, budget.prepared
     model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
     identity = _identity(config, prepared)
-    if newest:
-        state.restore(newest[0], identity)
+    aside = state.restore_newest(saved, identity) if again else []
     if budget is not None:
         state.plan.take(perf_counter() - since + budget.after)
     check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
     if model.codec.learned:
         check_learning(config, prepared, model)
+    stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
+    ranks.check(config, stages=stages, profile=getattr(state.loss, "profile", None) is not None)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
-    batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=bool(newest))
+    batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=again)
     _write_summary(folder, config, prepared, model)
     journal = Journal(folder, state.seen, tracker)
     try:
+        for why in aside:
+            journal.write("damaged", state.seen, why=why)
+            tell("damaged", why)
         if observer is not None:
             observer.begin(prepared, model, state)
         if budget is not None:
             budget.announce()
             journal.write("budget", state.seen, **budget.event)
         standing = standing_of(config, model, batches, folder / LOG)
-        steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing)
+        ranks.wait()  # for those who follow: all is settled
+        steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing, ranks=ranks)
+        ranks.wait()  # they have read it
         steps.run()
         steps.save()
+        ranks.leave()
         if standing is not None:
             model.card[TYPICAL] = standing.end(state, journal)
         _finish(config, prepared, model, state, folder)
@@ -134,6 +156,22 @@ def run(
             journal.write("levels", state.seen, **levels.as_event())
     finally:
         journal.close()
+    return model
+
+
+def _follow(folder: Path, device: str, ranks: Ranks) -> Model:
+    """Train along with the first rank, by what it has settled; nothing is written."""
+    ranks.wait()
+    config = load_config(folder / CONFIG)
+    prepared = prepare(config, folder / "data", started=True)
+    config = config.model_copy(update={"modality": prepared.kind})
+    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
+    identity, saved = _identity(config, prepared), folder / "checkpoints"
+    state.restore_newest(saved, identity)
+    steps = Steps(config.training, state, batches, saved, identity, SILENT, ranks=ranks)
+    ranks.wait()
+    steps.run()
+    ranks.leave()
     return model
 
 

@@ -12,7 +12,7 @@ from pellucid.core.files import clear_temporaries
 from pellucid.training.batch import BatchSource
 from pellucid.training.config import TrainingConfig
 from pellucid.training.journal import NAME, Journal
-from pellucid.training.state import TrainingState, checkpoints
+from pellucid.training.state import TrainingState
 from pellucid.training.steps import StepObserver, Steps
 
 
@@ -41,10 +41,11 @@ def train_stage(
     saved.mkdir(parents=True, exist_ok=True)
     for place in (folder, saved):
         clear_temporaries(place)
-    for newest in checkpoints(saved)[-1:]:
-        state.restore(newest, identity)
+    aside = state.restore_newest(saved, identity)
     journal = Journal(folder, state.seen)
     try:
+        for why in aside:
+            journal.write("damaged", state.seen, why=why)
         begin()
         steps = Steps(config, state, batches, saved, identity, journal, observer)
         steps.run()

@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from torch import Tensor
 from torch.optim import Optimizer
 
 from pellucid.core.errors import ModelError
 from pellucid.losses.loss import Loss
-from pellucid.model.files import write_tensors
+from pellucid.model.files import read_tensors, write_tensors
 from pellucid.training.ema import PowerEMA, averages
 from pellucid.training.plan import Plan
 from pellucid.training.slots import named_slots, restore_slots
 
 FORMAT = "pellucid-checkpoint-2"
+
+
+class DamagedError(ModelError):
+    """A checkpoint is not what was written."""
 
 
 @dataclass(eq=False)
@@ -92,11 +96,36 @@ class TrainingState:
             old.unlink()
         return path
 
+    def restore_newest(self, folder: Path, identity: str) -> list[str]:
+        """Take everything from the newest checkpoint in `folder` that is whole, if there are any; newer ones are set aside.
+
+        Returns:
+            What to say of each that was set aside, as NAME.damaged.
+
+        Raises:
+            ModelError: none is whole, or it belongs to another configuration or data set; nothing was touched.
+        """
+        damaged = dict[Path, DamagedError]()
+        for path in reversed(checkpoints(folder)):
+            try:
+                self.restore(path, identity)
+            except DamagedError as error:
+                damaged[path] = error
+                continue
+            for bad in damaged:
+                bad.rename(bad.with_name(f"{bad.name}.damaged"))
+            return [f"{why}; set aside, going on from {path.name}" for why in damaged.values()]
+        if damaged:
+            why = next(iter(damaged.values()))
+            raise ModelError(f"{why}. No checkpoint is whole: delete '{folder}' to start from the beginning")
+        return []
+
     def restore(self, path: Path, identity: str) -> None:
         """Take everything from a checkpoint.
 
         Raises:
-            ModelError: the file is damaged, or belongs to another configuration or data set.
+            DamagedError: the file is damaged, or another one under this name.
+            ModelError: it belongs to another configuration or data set.
         """
         facts, tensors = _read(path)
         if facts["identity"] != identity:
@@ -127,14 +156,14 @@ def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
-        path.open("rb").close()  # says better than safetensors why it cannot be read
-        with safe_open(path, framework="pt") as opened:
-            metadata = opened.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-            return json.loads(metadata["state"]), tensors
+        metadata, tensors = read_tensors(path)
+        if metadata.get("format") != FORMAT:
+            raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
+        facts = json.loads(metadata["state"])
+        if int(path.stem) != facts["seen"]:
+            raise ValueError(f"it is that of {facts['seen']:,} samples")
     except OSError as error:
         raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror or error}") from None
     except (SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise ModelError(f"The checkpoint '{path}' is damaged: {error}. Delete it to resume from the one before") from None
+        raise DamagedError(f"The checkpoint '{path}' is damaged: {error}") from None
+    return facts, tensors

@@ -17,6 +17,7 @@ from pellucid.training.diagnosis import diverged
 from pellucid.training.journal import Journal
 from pellucid.training.pace import Pace
 from pellucid.training.plan import learning_rate_factor
+from pellucid.training.ranks import ALONE, Ranks
 from pellucid.training.signals import stop_signals
 from pellucid.training.standing import EVENT, Standing
 from pellucid.training.state import TrainingState, checkpoints
@@ -38,6 +39,7 @@ class Steps:
         checkpoints: their folder.
         identity: of the run, written into each checkpoint.
         standing: by which it is known whether training still learns.
+        ranks: who trains together, of whom the first one writes.
     """
 
     config: TrainingConfig
@@ -49,8 +51,10 @@ class Steps:
     observer: StepObserver | None = None
     standing: Standing | None = None
     pace: Pace = field(default_factory=Pace)
+    ranks: Ranks = ALONE
 
     def __post_init__(self) -> None:
+        self._parallel = self.ranks.parallel(self.state.loss)
         self._rates = [float(group["lr"]) for group in self.state.optimiser.param_groups]
         self._saved, self._saved_at = self.state.seen, monotonic()
         self._batch: Batch | None = None
@@ -65,7 +69,8 @@ class Steps:
                 loss, norm = self.step()
                 before, now = now, monotonic()
                 rate = self.pace.tick(self.config.batch, now - before)
-                if plan.tick(state.seen, now - before, rate):
+                plan.elapsed, took, rate, due = self.ranks.firsts(plan.elapsed, now - before, rate, self._due())
+                if plan.tick(state.seen, took, rate):
                     self.journal.write(
                         "plan", state.seen, total=plan.total, minutes=plan.minutes, samples_per_second=rate
                     )
@@ -73,11 +78,13 @@ class Steps:
                     self.observer.step(state, loss, rate)
                 self._log(loss, norm, rate, last=plan.total is not None and state.seen >= plan.total)
                 now += self._look()
-                if stop or self._due():
+                (stopped,) = self.ranks.sums(bool(stop))
+                if stopped or due:
                     self.save()
-                if stop:
+                if stopped:
+                    who = stop[0] if stop else "a signal to another rank"
                     raise InterruptedRunError(
-                        f"Stopped by {stop[0]} after {state.seen:,} samples; everything is saved. Go on with --resume"
+                        f"Stopped by {who} after {state.seen:,} samples; everything is saved. Go on with --resume"
                     )
 
     def _look(self) -> float:
@@ -96,9 +103,11 @@ class Steps:
         """Write a checkpoint, unless a weight has gone bad since the loss was last seen."""
         if self._batch is not None and not all(p.isfinite().all() for p in self.state.loss.parameters()):
             raise self._diverged(self._batch, float("nan"))
+        self._saved, self._saved_at = self.state.seen, monotonic()
+        if not self.ranks.first:
+            return
         path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity)
         self.journal.write("checkpoint", self.state.seen, path=path.name)
-        self._saved, self._saved_at = self.state.seen, monotonic()
 
     def step(self) -> tuple[float, float]:
         """Train on one batch: its mean loss and the norm of its gradient."""
@@ -109,7 +118,7 @@ class Steps:
         for group, rate in zip(state.optimiser.param_groups, self._rates, strict=True):
             group["lr"] = rate * factor
         state.loss.progress = state.plan.progress(state.seen)
-        self._batch = batch = self.batches(state.seen, self.config.batch)
+        self._batch = batch = self.batches(*self.ranks.share(state.seen, self.config.batch))
         loss, norm = self._gradient(batch)
         if not (abs(loss) < inf and norm < inf):
             raise self._diverged(batch, norm)
@@ -124,14 +133,17 @@ class Steps:
         return loss, norm
 
     def _gradient(self, batch: Batch) -> tuple[float, float]:
-        """Accumulated over micro-batches, then clipped."""
+        """Accumulated over micro-batches and ranks, then clipped."""
         state, size, total = self.state, len(batch.ids), 0.0
         state.optimiser.zero_grad(set_to_none=True)
-        for part in batch.split(self.config.micro_batch or size):
-            with self._precision():
-                loss = state.loss(*part.arguments).weighted.sum() / size
-            loss.backward()
+        parts = batch.split(self.config.micro_batch or size)
+        for part in parts:
+            with self.ranks.exchanging(), self.ranks.apart(self._parallel, part is parts[-1]):
+                with self._precision():
+                    loss = self._parallel(*part.arguments).weighted.sum() / size
+                loss.backward()
             total += float(loss.detach())
+        (total,) = self.ranks.sums(total / self.ranks.size)
         return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
 
     def _diverged(self, batch: Batch, norm: float) -> DivergenceError:

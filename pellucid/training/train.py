@@ -24,6 +24,7 @@ from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.outcome import outcome
 from pellucid.training.prepare import kind_of
+from pellucid.training.ranks import follows
 from pellucid.training.start import settings_of
 from pellucid.training.tracker import tracking
 
@@ -111,7 +112,9 @@ def train(
             observer.tell(name, text)
 
     fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
-    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting)
+    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell)
+    if follows():
+        return model
     if (came := outcome(out / LOG)) is not None:
         tell("learned", came)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")

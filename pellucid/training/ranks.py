@@ -1,0 +1,151 @@
+"""Several processes that train one model, as torchrun starts them: who is who, what each trains on, what they agree on.
+
+Every rank has all of the model and its share of every batch; torch's DistributedDataParallel sums the gradients (Li et al.
+2020). What a sample is trained with depends on its position alone, so N ranks do what one does, but for the order of sums.
+The first one does all that there is one of: it packs the data, writes log, checkpoints and model, measures time, and speaks.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.core.errors import ConfigError, InterruptedRunError
+from pellucid.training.config import RunConfig
+
+PATIENCE = timedelta(hours=24)
+"""For whoever waits, as the first packs data and measures; one that is gone is noticed at once."""
+GONE = ("onnection", "closed", "NCCL", "remote process")
+"""Words of errors that tell so."""
+
+
+def follows() -> bool:
+    """Whether this process is not the first of several."""
+    return int(os.environ.get("RANK", "0")) > 0
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process among `size`; alone, it agrees with itself.
+
+    Attributes:
+        rank: from 0.
+        size: of the group.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @classmethod
+    def join(cls, device: str) -> "Ranks":
+        """The group of torchrun's variables; where there are none, or one process, nothing is set up."""
+        size = int(os.environ.get("WORLD_SIZE", "1"))
+        if size == 1:
+            return cls()
+        import torch.distributed as dist
+
+        if not dist.is_initialized():
+            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
+        return cls(dist.get_rank(), dist.get_world_size())
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def device(self, device: str) -> str:
+        """The GPU of its own on this machine."""
+        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" and self.size > 1 else device
+
+    def check(self, config: RunConfig, *, stages: bool, profile: bool) -> None:
+        """Refuse what several ranks cannot do.
+
+        Arguments:
+            stages: whether anything is trained before the denoiser.
+            profile: whether times are drawn by the losses that were met, which each rank would know in part.
+
+        Raises:
+            ConfigError: a batch that cannot be parted, or one of these.
+        """
+        if self.size == 1:
+            return
+        if config.training.batch % self.size:
+            raise ConfigError(f"training.batch = {config.training.batch} cannot be parted among {self.size} ranks: give a "
+                              "multiple of them")  # fmt: skip
+        if stages:
+            raise ConfigError(f"{self.size} ranks train a denoiser alone, not what goes before it (an autoencoder, a reader "
+                              "of captions, a teacher's pairs): train that by one process")  # fmt: skip
+        if profile:
+            raise ConfigError(f"Times that follow the losses are of one process, not of {self.size} ranks: set "
+                              "loss.times.name")  # fmt: skip
+
+    def share(self, start: int, n: int) -> tuple[int, int]:
+        """Where its part of a batch begins, and how many samples it has."""
+        own = n // self.size
+        return start + self.rank * own, own
+
+    def parallel(self, loss: nn.Module) -> Any:
+        """The same module, whose gradients become the mean over ranks."""
+        if self.size == 1:
+            return loss
+        from torch.nn.parallel import DistributedDataParallel
+
+        return DistributedDataParallel(loss, find_unused_parameters=True)
+
+    @staticmethod
+    def apart(parallel: Any, last: bool) -> AbstractContextManager[Any]:
+        """Around a part of a batch, of which the last one alone exchanges gradients."""
+        return nullcontext() if last or not hasattr(parallel, "no_sync") else parallel.no_sync()
+
+    @contextmanager
+    def exchanging(self) -> Iterator[None]:
+        """Around what needs the others.
+
+        Raises:
+            InterruptedRunError: one of them is gone.
+        """
+        try:
+            yield
+        except RuntimeError as error:
+            if self.size == 1 or not any(word in str(error) for word in GONE):
+                raise
+            raise InterruptedRunError(
+                f"Rank {self.rank} of {self.size} lost another one. The last checkpoint is whole: go on with --resume, on "
+                "as many ranks as there are"
+            ) from error
+
+    def wait(self) -> None:
+        """Until all are here."""
+        self._together(torch.zeros(1))
+
+    def sums(self, *values: float) -> list[float]:
+        """Over all ranks."""
+        return [float(value) for value in self._together(torch.tensor(values, dtype=torch.float64))]
+
+    def firsts(self, *values: float) -> list[float]:
+        """What they are on the first rank."""
+        return self.sums(*(values if self.first else [0.0] * len(values)))
+
+    def leave(self) -> None:
+        """End the group."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.destroy_process_group()
+
+    def _together(self, values: Tensor) -> Tensor:
+        if self.size == 1:
+            return values
+        import torch.distributed as dist
+
+        values = values.cuda() if dist.get_backend() == "nccl" else values
+        with self.exchanging():
+            dist.all_reduce(values)
+        return values.cpu()
+
+
+ALONE = Ranks()

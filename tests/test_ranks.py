@@ -1,0 +1,126 @@
+"""Several processes that train one model: the same weights, data and noise apart, killed ranks, other numbers of them."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from time import monotonic, sleep
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from pellucid.core.errors import ConfigError
+from pellucid.training.config import RunConfig, apply_settings
+from pellucid.training.loop import assemble
+from pellucid.training.prepare import prepare
+from pellucid.training.ranks import Ranks
+from pellucid.training.train import train
+
+SETTINGS = ("network.name=mlp", "network.width=32", "training.precision=float64", "sampling.steps=2", "training.batch=32",
+            "training.evaluate=false", "training.warmup=64", "training.checkpoint_samples=64", "training.log_samples=32")
+TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pellucid", "train")
+ALL = 3200
+"""Samples: 100 steps."""
+
+
+@pytest.fixture(scope="module")
+def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("squares") / "squares.npy"
+    np.save(place, np.random.default_rng(0).integers(0, 255, (200, 8, 8, 1)).astype(np.uint8))
+    return place
+
+
+@pytest.fixture(scope="module")
+def whole(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
+    """By one process."""
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    train(squares, folder, samples=ALL, settings=SETTINGS)
+    return load_file(folder / "model.safetensors")
+
+
+def started(squares: Path, folder: Path) -> "subprocess.Popen[str]":
+    words = [*TORCHRUN, str(squares), "--out", str(folder), "--samples", str(ALL)]
+    words += [word for setting in SETTINGS for word in ("--set", setting)]
+    env = {**os.environ, "OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+
+
+def farthest(folder: Path, whole: dict[str, torch.Tensor]) -> float:
+    found = load_file(folder / "model.safetensors")
+    assert found.keys() == whole.keys()
+    return max(float((found[name].double() - whole[name].double()).abs().max()) for name in whole)
+
+
+def test_two_ranks_reach_the_weights_of_one_process(squares: Path, whole: dict[str, torch.Tensor], tmp_path: Path) -> None:
+    """After 100 steps, to 1e-9; one of them writes and speaks."""
+    process = started(squares, tmp_path / "run")
+    told = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, told
+    assert farthest(tmp_path / "run", whole) < 1e-9
+    assert len(re.findall(r"^done ", told, re.MULTILINE)) == 1
+    assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+
+
+def test_a_killed_rank_ends_the_job_by_name_and_fewer_go_on(
+    squares: Path, whole: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """Within a minute of the kill, with no traceback of the other; one process resumes what two began."""
+    folder = tmp_path / "run"
+    process = started(squares, folder)
+    while not list(folder.glob("checkpoints/*.safetensors")):
+        assert process.poll() is None
+        sleep(0.01)
+    os.kill(rank_of(process.pid, 1), signal.SIGKILL)
+    killed_at = monotonic()
+    told = process.communicate(timeout=120)[0]
+    assert monotonic() - killed_at < 60
+    assert process.returncode != 0
+    assert re.search(r"rank +: 1 ", told)
+    assert "-9" in told
+    assert not (folder / "model.safetensors").exists()
+    train(None, folder, resume=True)
+    assert farthest(folder, whole) < 1e-9
+
+
+def rank_of(parent: int, rank: int) -> int:
+    """The process of that rank among the children of torchrun."""
+    for place in Path("/proc").glob("[0-9]*"):
+        try:
+            own = int((place / "stat").read_text().rpartition(")")[2].split()[1])
+            if own == parent and f"RANK={rank}" in (place / "environ").read_text().split("\0"):
+                return int(place.name)
+        except OSError:
+            continue
+    raise AssertionError("no such process")
+
+
+@pytest.mark.parametrize("size", [1, 2, 4])
+def test_data_and_noise_of_ranks_are_those_of_one_process_apart(size: int, squares: Path, tmp_path: Path) -> None:
+    """What all ranks see in a step, one after the other, is the batch; nothing of it comes twice."""
+    config = apply_settings(RunConfig(), [f"data.path={squares}", "training.samples=64", *SETTINGS])
+    prepared = prepare(config, tmp_path / "data")
+    batches = assemble(config, prepared)[2]
+    parts = [batches(*Ranks(rank, size).share(96, 32)) for rank in range(size)]
+    for part, at in zip(parts, range(0, 32, 32 // size), strict=True):
+        assert len(part.ids) == 32 // size
+        torch.testing.assert_close(part.eps, batches(96, 32).eps[at : at + 32 // size], rtol=0, atol=0)
+        torch.testing.assert_close(part.t, batches(96, 32).t[at : at + 32 // size], rtol=0, atol=0)
+    assert len(set(np.concatenate([part.ids for part in parts]).tolist())) == 32
+    noises = torch.cat([part.eps for part in parts]).flatten(1)
+    assert len(noises.unique(dim=0)) == 32
+
+
+def test_what_several_ranks_cannot_do_is_refused() -> None:
+    """A batch that cannot be parted, stages before the denoiser's, times by losses."""
+    config, three = RunConfig(), Ranks(0, 3)
+    with pytest.raises(ConfigError, match="cannot be parted among 3 ranks"):
+        three.check(config, stages=False, profile=False)
+    with pytest.raises(ConfigError, match="not what goes before it"):
+        Ranks(0, 2).check(config, stages=True, profile=False)
+    with pytest.raises(ConfigError, match="of one process, not of 2 ranks"):
+        Ranks(0, 2).check(config, stages=False, profile=True)
+    Ranks().check(config, stages=True, profile=True)
