@@ -41,7 +41,7 @@ class Dinov2Features(FeatureNetwork):
         except ImportError:
             raise UnsupportedError("The features 'dinov2' need transformers: pip install 'pellucid[pretrained]'") from None
         try:
-            model = Dinov2Model.from_pretrained(str(weights), local_files_only=True, use_safetensors=True)
+            model = Dinov2Model.from_pretrained(str(weights), local_files_only=True, use_safetensors=True)  # nosec B615
         except (OSError, ValueError, RuntimeError) as error:
             reason = (str(error).splitlines() or ["unknown"])[0]
             raise ModelError(f"'{weights}' is no DINOv2 in the layout of transformers, with safetensors: {reason}") from None
