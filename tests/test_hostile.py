@@ -24,6 +24,7 @@ from pellucid.data.pack import Pack
 from pellucid.data.write import write_pack
 from pellucid.modalities import delimited
 from pellucid.modalities.arrays import ArrayFile
+from pellucid.modalities.moment import ways
 from pellucid.modalities.series import Series
 from pellucid.model.config import ModelConfig
 from pellucid.model.files import read_model
@@ -334,3 +335,9 @@ def test_a_pack_names_no_file_outside(tmp_path: Path) -> None:
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(DataError, match=r"\.\./secret is no file in it"):
         Pack.open(folder)
+
+
+def test_a_moment_of_four_hundred_digits_is_none() -> None:
+    """More seconds than a number holds; what is plausible is still read."""
+    assert ways([400 * "9"]) == []
+    assert [way.format for way in ways(["1700000000"])] == ["seconds"]

@@ -39,7 +39,7 @@ class Way:
     def read(self, cell: str) -> datetime | None:
         """In UTC, or as it stands where it names no zone; None if the cell is written in another way."""
         if self.format in EPOCHS:
-            seconds = float(cell) / EPOCHS[self.format] if re.fullmatch(r"\d+(\.0*)?", cell) else -1.0
+            seconds = float(cell) / EPOCHS[self.format] if re.fullmatch(r"\d{1,20}(\.0*)?", cell) else -1.0
             return SINCE + timedelta(seconds=seconds) if int(seconds) in PLAUSIBLE else None
         zone = _zone(cell)
         if bool(zone) != bool(self.zone):
