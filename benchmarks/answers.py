@@ -26,8 +26,7 @@ from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 from sides.autoregressive import Trained, read
-from sides.examples import Pair, read_pairs, with_examples
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sides.examples import Pair, read_pairs, similar, with_examples
 
 from pellucid.core.files import atomic_write
 from pellucid.modalities.text import Text
@@ -115,11 +114,9 @@ def theirs(other: Trained, sources: tuple[str, ...], candidates: int, temperatur
 
 
 def nearest(train: list[Pair], sources: tuple[str, ...]) -> list[str]:
-    """By the cosine of weighted counts of runs of 3 to 5 letters."""
-    counts = TfidfVectorizer(analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2)
-    known = counts.fit_transform([source for source, _ in train])
-    places = [int((known @ row.T).toarray().argmax()) for row in counts.transform(sources)]
-    return [train[place][1] for place in places]
+    """By all runs of letters, the frequent ones too, which is a little better than what is shown as an example."""
+    found = similar([source for source, _ in train], sources, 1, own=False, common=1.0)
+    return [train[place][1] for (place,) in found]
 
 
 def compared(systems: dict[str, list[str]], targets: tuple[str, ...]) -> dict[str, dict[str, float]]:

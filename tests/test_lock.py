@@ -1,5 +1,7 @@
 """One process at a time in a run's folder: the second is refused and told who the first is; a killed one leaves none."""
 
+import errno
+import fcntl
 import re
 import signal
 import subprocess
@@ -52,6 +54,22 @@ def test_training_is_refused_and_leaves_the_run_alone(holder: "subprocess.Popen[
     assert "Traceback" not in ended.stderr
     assert [path.name for path in (tmp_path / "run").iterdir()] == [NAME]
     holder.communicate("")
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP])
+def test_file_systems_without_locks_keep_nobody_out(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training goes on there as if alone; other failures are told."""
+
+    def lacking(*_: object) -> None:
+        raise OSError(number, "no locks")
+
+    monkeypatch.setattr(fcntl, "flock", lacking)
+    with locked(tmp_path / "run"):
+        (tmp_path / "run" / "kept").touch()
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["kept"]
+    number = errno.EIO
+    with pytest.raises(UserError, match="no locks"), locked(tmp_path / "run"):
+        pytest.fail("an input/output error")
 
 
 def test_a_file_in_the_place_and_a_folder_without_permission(tmp_path: Path) -> None:

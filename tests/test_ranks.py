@@ -1,5 +1,6 @@
 """Several processes that train one model: the same weights, data and noise apart, killed ranks, other numbers of them."""
 
+import json
 import os
 import re
 import signal
@@ -42,8 +43,8 @@ def whole(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
     return load_file(folder / "model.safetensors")
 
 
-def started(squares: Path, folder: Path) -> "subprocess.Popen[str]":
-    words = [*TORCHRUN, str(squares), "--out", str(folder), "--samples", str(ALL)]
+def started(squares: Path, folder: Path, *length: str) -> "subprocess.Popen[str]":
+    words = [*TORCHRUN, str(squares), "--out", str(folder), *(length or ("--samples", str(ALL)))]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
@@ -63,6 +64,17 @@ def test_two_ranks_reach_the_weights_of_one_process(squares: Path, whole: dict[s
     assert farthest(tmp_path / "run", whole) < 1e-9
     assert len(re.findall(r"^done ", told, re.MULTILINE)) == 1
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
+
+
+def test_minutes_are_those_of_the_first_rank(squares: Path, tmp_path: Path) -> None:
+    """It alone measures and plans, and what that takes is its own; the others end with it."""
+    process = started(squares, tmp_path / "run", "--minutes", "0.1")
+    told = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, told
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    plans = [event for event in log if event["event"] == "plan"]
+    assert plans[0]["minutes"] < 0.1
+    assert [event["samples"] for event in log if event["event"] == "end"] == [plans[-1]["total"]]
 
 
 def test_a_killed_rank_ends_the_job_by_name_and_fewer_go_on(

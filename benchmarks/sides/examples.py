@@ -48,14 +48,17 @@ def with_examples(train: Sequence[Pair], pairs: Sequence[Pair], of: int, *, own:
             for row, (source, target) in zip(found, pairs, strict=True)]  # fmt: skip
 
 
-def similar(known: Sequence[str], asked: Sequence[str], of: int, *, own: bool) -> list[list[int]]:
+def similar(
+    known: Sequence[str], asked: Sequence[str], of: int, *, own: bool, common: float = 0.1
+) -> list[list[int]]:  # fmt: skip
     """The places of the most similar, best first, by the cosine of weighted counts of runs of 3 to 5 letters.
 
     Arguments:
         own: whether `asked` are the known ones themselves, of which those around are left out.
+        common: runs that are in a larger share of the known ones do not count, which saves time.
     """
     counts = TfidfVectorizer(
-        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2, max_df=0.1, dtype=np.float32
+        analyzer="char_wb", ngram_range=(3, 5), sublinear_tf=True, min_df=2, max_df=common, dtype=np.float32
     )
     table = csr_matrix(counts.fit_transform(known))
     found = list[list[int]]()
@@ -64,9 +67,7 @@ def similar(known: Sequence[str], asked: Sequence[str], of: int, *, own: bool) -
         if own:
             for row in range(len(close)):
                 close[row, max(first + row - AROUND, 0) : first + row + AROUND + 1] = -1
-        best = np.argpartition(-close, of, axis=1)[:, :of]
-        found += [sorted(places, key=lambda place, values=values: -values[place])  # type: ignore[misc]
-                  for places, values in zip(best.tolist(), close, strict=True)]  # fmt: skip
+        found += np.argsort(-close, axis=1, kind="stable")[:, :of].tolist() if of > 1 else close.argmax(1)[:, None].tolist()
     return found
 
 

@@ -10,6 +10,8 @@ with S the eigenvalues of the spectral matrix of the channels, around the mean o
 data is before anything is learned of it. Of tokens that is their entropy one by one.
 """
 
+from math import prod
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -25,6 +27,8 @@ from pellucid.processes.continuous import Continuous
 
 SPREAD = 2048
 """Samples, spread over the data, by which its spectrum is told."""
+VALUES, LEAST = 2**25, 64
+"""Of large samples fewer: so many values, and samples at least."""
 CHANNELS = 32
 """That are told together; more are taken one by one."""
 
@@ -61,16 +65,15 @@ def linear_losses(model: Model, pack: Pack) -> Tensor:
 
     L = mean over λ of (e^λ + 1) mean over f, c of (P + e^λ S²) / (1 + e^λ S)²
     """
-    x0, _ = diffused(model, pack, pack.spread(SPREAD))
+    x0, _ = diffused(model, pack, pack.spread(max(LEAST, min(SPREAD, VALUES // prod(pack.shape)))))
     if model.facts.categories:
         tokens = x0[:, :, model.modality.sourced :].flatten(1).cpu()
         counts = torch.bincount(tokens.flatten()).double()
         return -(counts / counts.sum()).log2()[tokens].mean(1)
     own = _powers(x0.cpu().float().nan_to_num(model.facts.mean)) / model.facts.std**2
-    power, total = own.mean(0), torch.zeros(len(own), dtype=torch.float64)
-    for snr in LEVELS.exp():
-        total += (snr + 1) * ((own + snr * power**2) / (1 + snr * power) ** 2).mean(1)
-    return total / len(LEVELS)
+    power, snr = own.mean(0).double(), LEVELS.exp()[:, None]
+    shares = (snr + 1) / (1 + snr * power) ** 2 / power.numel()
+    return (own @ shares.mean(0).to(own)).double() + (shares * snr * power**2).mean(0).sum()
 
 
 def _powers(x0: Tensor) -> Tensor:
@@ -82,5 +85,5 @@ def _powers(x0: Tensor) -> Tensor:
         matrices = torch.einsum("ncf,ndf->fcd", waves, waves.conj()) / len(x)
         parts: Tensor = torch.linalg.eigh(matrices).eigenvectors  # of column e, part e is its product with the channels
         waves = torch.einsum("fce,ncf->nef", parts.conj(), waves)
-    powers: Tensor = waves.abs().square().flatten(1).double()
+    powers: Tensor = waves.abs().square().flatten(1)
     return powers

@@ -50,7 +50,7 @@ from pellucid.training.optimiser import build_optimiser
 from pellucid.training.pipeline import is_tuned, tunable
 from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared, prepare
-from pellucid.training.ranks import Ranks
+from pellucid.training.ranks import ALONE, Ranks
 from pellucid.training.reading import learn_to_read, reads, sketch_of
 from pellucid.training.revealing import Revealing
 from pellucid.training.stage import told
@@ -75,6 +75,7 @@ LOOK_BACK = 0.05
 def run(
     config: RunConfig, out: Path | str, *, resume: bool = False, device: str = "cpu", observer: Observer | None = None,
     track: Start | None = None, fit: Fit | None = None, tell: Callable[[str, str], None] = lambda _name, _text: None,
+    ranks: Ranks = ALONE,
 ) -> Model:  # fmt: skip
     """Train as `config` says; everything is written under `out`, and the model that is returned is what was saved there.
 
@@ -87,17 +88,18 @@ def run(
         track: starts the tracker that is told of the denoiser's training, beside TensorBoard.
         fit: settles what a new run of so many minutes leaves open.
         tell: shows a line under a name: a checkpoint that was damaged.
+        ranks: who trains together, all with these arguments.
 
     Raises:
         UserError: data, settings or folder at fault, or another process at work in it, before anything is trained.
         DivergenceError: a loss or gradient was NaN or infinite; the last checkpoint is intact.
         InterruptedRunError: SIGINT, SIGTERM or SIGHUP; a checkpoint was written.
     """
-    ranks = Ranks.join(device)
+    device = ranks.device(device)
     if not ranks.first:
-        return _follow(Path(out), ranks.device(device), ranks)
+        return _follow(Path(out), device, ranks)
     with locked(Path(out)):
-        return _run(config, Path(out), resume, ranks.device(device), observer, track, fit, tell, ranks)
+        return _run(config, Path(out), resume, device, observer, track, fit, tell, ranks)
 
 
 def _run(
@@ -125,7 +127,7 @@ def _run(
     if model.codec.learned:
         check_learning(config, prepared, model)
     stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
-    ranks.check(config, stages=stages, profile=getattr(state.loss, "profile", None) is not None)
+    ranks.check(config, stages=stages, profile=isinstance(state.loss, DenoisingLoss) and state.loss.profile is not None)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=again)

@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pellucid.core.errors import ConfigError, InterruptedRunError
 from pellucid.training.config import RunConfig
@@ -26,7 +26,12 @@ GONE = ("onnection", "closed", "NCCL", "remote process")
 
 def follows() -> bool:
     """Whether this process is not the first of several."""
-    return int(os.environ.get("RANK", "0")) > 0
+    return _started() > 1 and int(os.environ["RANK"]) > 0
+
+
+def _started() -> int:
+    """How many processes torchrun has started; a WORLD_SIZE without a RANK is somebody else's."""
+    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
 
 
 @dataclass(frozen=True)
@@ -44,8 +49,7 @@ class Ranks:
     @classmethod
     def join(cls, device: str) -> "Ranks":
         """The group of torchrun's variables; where there are none, or one process, nothing is set up."""
-        size = int(os.environ.get("WORLD_SIZE", "1"))
-        if size == 1:
+        if _started() == 1:
             return cls()
         import torch.distributed as dist
 
@@ -96,10 +100,9 @@ class Ranks:
 
         return DistributedDataParallel(loss, find_unused_parameters=True)
 
-    @staticmethod
-    def apart(parallel: Any, last: bool) -> AbstractContextManager[Any]:
+    def apart(self, parallel: Any, last: bool) -> AbstractContextManager[Any]:
         """Around a part of a batch, of which the last one alone exchanges gradients."""
-        return nullcontext() if last or not hasattr(parallel, "no_sync") else parallel.no_sync()
+        return nullcontext() if last or self.size == 1 else parallel.no_sync()
 
     @contextmanager
     def exchanging(self) -> Iterator[None]:
@@ -120,11 +123,20 @@ class Ranks:
 
     def wait(self) -> None:
         """Until all are here."""
-        self._together(torch.zeros(1))
+        self.sums(0.0)
 
     def sums(self, *values: float) -> list[float]:
         """Over all ranks."""
-        return [float(value) for value in self._together(torch.tensor(values, dtype=torch.float64))]
+        if self.size == 1:
+            return list(values)
+        import torch.distributed as dist
+
+        device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+        total = torch.tensor(values, dtype=torch.float64, device=device)
+        with self.exchanging():
+            dist.all_reduce(total)
+        found: list[float] = total.tolist()
+        return found
 
     def firsts(self, *values: float) -> list[float]:
         """What they are on the first rank."""
@@ -136,16 +148,6 @@ class Ranks:
             import torch.distributed as dist
 
             dist.destroy_process_group()
-
-    def _together(self, values: Tensor) -> Tensor:
-        if self.size == 1:
-            return values
-        import torch.distributed as dist
-
-        values = values.cuda() if dist.get_backend() == "nccl" else values
-        with self.exchanging():
-            dist.all_reduce(values)
-        return values.cpu()
 
 
 ALONE = Ranks()

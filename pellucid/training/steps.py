@@ -63,6 +63,8 @@ class Steps:
     def run(self) -> None:
         """Raises InterruptedRunError on a signal and DivergenceError on NaN or Inf."""
         state, plan = self.state, self.state.plan
+        if plan.minutes is not None:  # of which the first rank alone knows what else has had a part
+            (plan.minutes,) = self.ranks.firsts(plan.minutes)
         with stop_signals() as stop:
             now = monotonic()
             while plan.total is None or state.seen < plan.total:

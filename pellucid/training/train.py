@@ -24,7 +24,7 @@ from pellucid.training.measure import measure
 from pellucid.training.observer import Observer as RunObserver
 from pellucid.training.outcome import outcome
 from pellucid.training.prepare import kind_of
-from pellucid.training.ranks import follows
+from pellucid.training.ranks import Ranks
 from pellucid.training.start import settings_of
 from pellucid.training.tracker import tracking
 
@@ -85,9 +85,8 @@ def train(
     given = {
         "data.path": None if data is None else str(data if is_remote(Path(data)) else Path(data).absolute()),
         "data.size": size, "data.condition": condition, "seed": seed,
-        "training.minutes": minutes, "training.samples": samples,
+        "training.minutes": minutes, "training.samples": samples, "codec.name": "kl" if latent else None,
     }  # fmt: skip
-    given["codec.name"] = "kl" if latent else None
     flags = [f"{key}={_toml(value)}" for key, value in given.items() if value is not None]
     if minutes is not None and samples is not None:
         raise ConfigError(f"minutes = {minutes:g} and samples = {samples}: give one of them")
@@ -99,11 +98,8 @@ def train(
         length = base.training.model_copy(update={"minutes": None, "samples": None})
         base = base.model_copy(update={"training": length})
     config = apply_settings(base, [*flags, *settings])
-    if own is not None and config.training.precision == "auto":  # of a recipe; the run's own was settled at its start
-        config = apply_settings(config, [f"training.precision={own.training.precision}"])
-    if own is not None and config.modality["name"] == "auto":
-        config = config.model_copy(update={"modality": {**config.modality, "name": own.modality["name"]}})
     if own is not None:
+        config = _settled_like(own, config)
         _refuse_changes(own, config)
     fixed = [each.partition("=")[0].strip() for each in (*flags, *settings)]
 
@@ -112,8 +108,11 @@ def train(
             observer.tell(name, text)
 
     fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
-    model = run(config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell)
-    if follows():
+    ranks = Ranks.join(device)
+    model = run(
+        config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell, ranks=ranks
+    )  # fmt: skip
+    if not ranks.first:
         return model
     if (came := outcome(out / LOG)) is not None:
         tell("learned", came)
@@ -130,6 +129,15 @@ def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
     asked = apply_settings(asked, [setting for setting in settings if setting.startswith("modality.")])
     recipe = modalities[kind_of(asked)["name"]].recipe
     return load_recipe(recipe) if recipe else RunConfig()
+
+
+def _settled_like(own: RunConfig, asked: RunConfig) -> RunConfig:
+    """What a recipe leaves to the machine and the data was settled at the run's start."""
+    if asked.training.precision == "auto":
+        asked = apply_settings(asked, [f"training.precision={own.training.precision}"])
+    if asked.modality["name"] == "auto":
+        asked = asked.model_copy(update={"modality": {**asked.modality, "name": own.modality["name"]}})
+    return asked
 
 
 def _refuse_changes(own: RunConfig, asked: RunConfig) -> None:
