@@ -117,8 +117,8 @@ class Ranks:
             if self.size == 1 or not any(word in str(error) for word in GONE):
                 raise
             raise InterruptedRunError(
-                f"Rank {self.rank} of {self.size} lost another one. The last checkpoint is whole: go on with --resume, on "
-                "as many ranks as there are"
+                f"Rank {self.rank} of {self.size} lost another one, which tells why. If there is a checkpoint, go on with "
+                "--resume, on as many ranks as are left"
             ) from error
 
     def wait(self) -> None:
