@@ -35,7 +35,7 @@ def maker() -> Maker:
 
 def batcher(maker: Maker, **settings: Any) -> Batcher:
     """One that is busy with a first job, so that what comes next is there all at once."""
-    made = Batcher(maker, **{"rows": 4, "waiting": 100, **settings})
+    made = Batcher(maker, **{"rows": 4, "waiting": 100, **settings}).start()
     made.submit(Job(asked="first", key="first"))
     assert maker.began.wait(10)
     return made
@@ -86,7 +86,7 @@ def test_no_more_wait_than_may(maker: Maker) -> None:
     assert made.depth == 4
     maker.go.set()
     made.close(10)
-    alone = Batcher(maker, rows=4, waiting=4)
+    alone = Batcher(maker, rows=4, waiting=4).start()
     job = Job(asked="d", count=9)
     alone.submit(job)
     assert len(job.future.result(10)) == 9
@@ -157,18 +157,44 @@ def test_closing_ends_what_takes_too_long(maker: Maker) -> None:
     maker.go.set()
 
 
-def test_a_batch_that_is_not_full_waits_for_more(maker: Maker) -> None:
-    """For the linger at most."""
-    made = batcher(maker, linger=0.5)
+def test_a_batch_waits_for_those_that_were_just_answered(maker: Maker) -> None:
+    """For the linger at most: two that asked together do so again, though one of them is slower."""
+    made, jobs = batcher(maker, linger=5.0), [Job(asked=name, key=1) for name in "abcd"]
+    for job in jobs[:2]:
+        made.submit(job)
     maker.go.set()
-    one = Job(asked="a", key=1)
-    made.submit(one)
-    sleep(0.1)
-    two = Job(asked="b", key=1)
-    made.submit(two)
-    two.future.result(10)
-    assert one.future.result(10) == ["a0"]
-    assert maker.batches[-1] == ["a0", "b0"]
+    for job in jobs[:2]:
+        job.future.result(1)
+    for job in jobs[2:]:
+        sleep(0.1)
+        made.submit(job)
+    assert [job.future.result(1) for job in jobs] == [["a0"], ["b0"], ["c0"], ["d0"]]
+    assert maker.batches == [["first0"], ["a0", "b0"], ["c0", "d0"]]
+    made.close(10)
+
+
+def test_who_asks_alone_does_not_wait(maker: Maker) -> None:
+    made = batcher(maker, linger=5.0)
+    maker.go.set()
+    for _ in range(3):
+        job = Job(asked="a", key=1)
+        made.submit(job)
+        assert job.future.result(1) == ["a0"]
+    made.close(10)
+
+
+@pytest.mark.parametrize(("least", "sizes"), [(1, [1, 4, 4]), (6, [1, 6, 2]), (None, [1, 8])])
+def test_half_is_made_while_the_other_is_answered(maker: Maker, least: int | None, sizes: list[int]) -> None:
+    """Where half is not too few for the network; else all at once, or as many as are not too few."""
+    made = batcher(maker, rows=8, least=least)
+    jobs = [Job(asked=str(name), key=1) for name in range(8)]
+    for job in jobs:
+        made.submit(job)
+    maker.go.set()
+    for job in jobs:
+        job.future.result(10)
+    assert [len(batch) for batch in maker.batches][: len(sizes)] == sizes
+    assert sum(len(batch) for batch in maker.batches) == 9
     made.close(10)
 
 

@@ -222,6 +222,24 @@ def test_ten_minutes_are_ten_minutes(change: float, factor: float, share: float)
     assert len(plan.legs) == (1 if factor == 1 else len(plan.legs)) <= 6
 
 
+@pytest.mark.parametrize("when", [0.03, 0.3, 0.4501, 0.9])
+def test_a_stall_costs_its_own_time(when: float) -> None:
+    """A laptop that is shut for a minute of twenty: so much is lost, and no more for a speed that was measured then."""
+    minutes, whole, stalled = 20.0, 500.0, False
+
+    def speed(now: float) -> float:
+        nonlocal stalled
+        if stalled or now < when:
+            return whole
+        stalled = True
+        return 64 / 60
+
+    plan, path, clock = simulate(minutes, 64, speed)
+    assert clock / (60 * minutes) == pytest.approx(1, abs=0.05)
+    assert np.diff(path).max() < 0.02  # the first: until the speed is measured
+    assert (plan.total or 0) == pytest.approx(whole * 60 * (minutes - 1), rel=0.05)
+
+
 @pytest.mark.parametrize(("minutes", "steps", "change", "factor"), [
     (1.0, 201, 0.5, 0.5), (0.5, 176, 0.55008312, 0.37982963),
 ])  # fmt: skip

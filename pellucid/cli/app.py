@@ -81,7 +81,6 @@ def pellucid(
 
 def main() -> None:
     """Run the command line and end the process with its exit code."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # idle threads sleep: a busy wait stalls small steps
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")  # a terminal that lacks a character is no reason to fail

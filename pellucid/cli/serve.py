@@ -2,6 +2,7 @@
 
 import errno
 import socket
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,6 +13,8 @@ from pellucid.core.errors import ConfigError, UserError
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from pellucid.serving.service import Service
 
 KEY = "PELLUCID_API_KEY"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -67,7 +70,9 @@ def serve(
     from pellucid.serving.service import Limits, Service
 
     limits = Limits(samples=most, waiting=waiting, seconds=seconds, body=int(megabytes * 2**20))
-    service = Service(loaded, name or model.name.removesuffix(".safetensors"), limits=limits, rows=batch, seed=seed)
+    service = Service(
+        loaded, name or model.name.removesuffix(".safetensors"), limits=limits, rows=batch, seed=seed, thread=False
+    )
     app = application(service, key=api_key)
     listening = _listen(host, port)
     address = f"http://{host if ':' not in host else f'[{host}]'}:{listening.getsockname()[1]}"
@@ -81,7 +86,7 @@ def serve(
     if host not in LOOPBACK and api_key is None:
         lines["note"] = f"others can reach {host}: --api-key or {KEY} has them need a key"
     result(lines, {"address": address, "model": service.name, "batch": service.rows}, json, quiet)
-    _run(app, listening)
+    _run(app, listening, service)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -99,9 +104,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return found
 
 
-def _run(app: "FastAPI", listening: socket.socket) -> None:
-    """Until a signal comes, and what was taken on is done."""
+def _run(app: "FastAPI", listening: socket.socket, service: "Service") -> None:
+    """Until a signal comes, and what was taken on is done: HTTP in a thread, the model in this one, which loaded it."""
     import uvicorn
 
     config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False)
-    uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(config)
+
+    def talk() -> None:
+        try:
+            server.run(sockets=[listening])
+        finally:
+            service.batcher.close(0)
+
+    talking = Thread(target=talk, name="http")
+    with server.capture_signals():  # which then end the process as they would have
+        talking.start()
+        service.batcher.work()
+        talking.join()

@@ -7,9 +7,10 @@ class's own signature is the schema: pydantic checks and converts every value ag
 import inspect
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, get_type_hints
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from pellucid.core.errors import ConfigError, nearest
 from pellucid.core.registry import Registry
@@ -47,26 +48,31 @@ def validated(
     cls: Any, settings: Mapping[str, Any], where: str, hidden: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """`settings` checked and converted against the signature of `cls`; `where` names the place in error messages."""
-    hidden = hidden or {}
-    parameters = {
-        name: parameter
-        for name, parameter in inspect.signature(cls).parameters.items()
-        if name not in hidden and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    }
+    schema = _schema(cls, frozenset(hidden or ()))
     for name in settings:
-        if name not in parameters:
-            raise ConfigError(f"Unknown setting '{name}' of {where}: {nearest(name, parameters)}")
-    hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
-    fields: dict[str, Any] = {
-        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
-        for name, parameter in parameters.items()
-    }
-    schema = create_model(where, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
+        if name not in schema.model_fields:
+            raise ConfigError(f"Unknown setting '{name}' of {where}: {nearest(name, schema.model_fields)}")
     try:
         checked = schema.model_validate(dict(settings))
     except ValidationError as error:
         raise ConfigError(explain(error, where)) from None
     return {name: getattr(checked, name) for name in settings}
+
+
+@lru_cache(maxsize=512)
+def _schema(cls: Any, hidden: frozenset[str]) -> type[BaseModel]:
+    """The signature of `cls`, but for what is hidden, for pydantic. Made once: a server asks for it again and again."""
+    parameters = {
+        name: parameter
+        for name, parameter in inspect.signature(cls).parameters.items()
+        if name not in hidden and parameter.kind in (parameter.KEYWORD_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    }
+    hints = get_type_hints(cls.__init__ if inspect.isclass(cls) else cls)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if parameter.default is parameter.empty else parameter.default)
+        for name, parameter in parameters.items()
+    }
+    return create_model("Settings", __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=True), **fields)
 
 
 def explain(error: ValidationError, where: str = "") -> str:

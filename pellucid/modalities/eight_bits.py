@@ -16,5 +16,5 @@ def from_bytes(stored: Tensor | NDArray[Any]) -> Tensor:
 
 def to_bytes(x: Tensor) -> NDArray[np.uint8]:
     """[-1, 1] to the nearest byte, half to even; what lies beyond is black or white."""
-    levels = ((x.detach().float() + 1) * 127.5).round().clamp(0, 255)
-    return np.asarray(levels.to(torch.uint8).cpu().numpy())
+    levels = np.rint((x.detach().float().cpu().numpy() + np.float32(1)) * np.float32(127.5))
+    return np.asarray(np.clip(levels, 0, 255), dtype=np.uint8)

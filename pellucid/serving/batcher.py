@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from threading import Condition, Lock, Thread
+from threading import Condition, Event, Lock, Thread
 from time import monotonic
 from typing import Any
 
@@ -85,7 +85,7 @@ Draw = Callable[[Sequence[tuple[Any, int]], Callable[[int, int], None]], Sequenc
 
 
 class Batcher:
-    """A thread that makes what is asked for, as many samples at once as pay.
+    """Makes what is asked for, as many samples at once as pay, in a thread: one of its own, or whichever calls `work`.
 
     The key of the job at the head of the queue is served next: of all jobs of that key each gives one sample in turn until
     the batch is full, and what is not done then goes to the end of the queue, so that a large job does not hold up small
@@ -98,12 +98,18 @@ class Batcher:
         linger: seconds.
     """
 
-    def __init__(self, draw: Draw, *, rows: int, waiting: int, linger: float = 0.0) -> None:
-        self.draw, self.rows, self.waiting, self.linger = draw, rows, waiting, linger
+    def __init__(self, draw: Draw, *, rows: int, waiting: int, linger: float = 0.0, least: int | None = None) -> None:
+        self.draw, self.rows, self.waiting, self.linger, self.least = draw, rows, waiting, linger, least or rows
         self._queue, self._changed, self._closed = deque[Job](), Condition(), False
         self.drawing: tuple[Row, ...] = ()
-        self._thread = Thread(target=self._work, name="batcher", daemon=True)
-        self._thread.start()
+        self._last: Hashable = None  # the key of the last batch
+        self._answered, self._asking = 0, 0  # samples of its jobs that were done with it; with those that waited then
+        self._ended = Event()
+
+    def start(self) -> "Batcher":
+        """Work in a thread of its own."""
+        Thread(target=self.work, name="batcher", daemon=True).start()
+        return self
 
     def submit(self, job: Job) -> None:
         """Have a job done; its future tells of it.
@@ -127,25 +133,37 @@ class Batcher:
 
     @property
     def alive(self) -> bool:
-        """Whether the thread is there to work."""
-        return self._thread.is_alive()
+        """Whether it has not ended."""
+        return not self._ended.is_set()
 
     def close(self, seconds: float) -> None:
         """Take on no more, finish what was taken on, for so long at most; what is not done by then fails."""
         with self._changed:
             self._closed = True
             self._changed.notify()
-        self._thread.join(seconds)
+        self._ended.wait(seconds)
         with self._changed:
             left = {*self._queue, *(job for job, _ in self.drawing)}
         for job in left:
             job.end(ClosedError("The server was shut down"))
 
-    def _work(self) -> None:
-        while batch := self._next():
-            self.drawing = tuple(batch)
-            self._make(batch)
-            self.drawing = ()
+    def work(self) -> None:
+        """Make what is asked for, until it is closed and all is done."""
+        try:
+            while batch := self._next():
+                self.drawing = tuple(batch)
+                self._make(batch)
+                self.drawing = ()
+                self._note(batch)
+        finally:
+            self._ended.set()
+
+    def _note(self, batch: Sequence[Row]) -> None:
+        """Who may ask again."""
+        with self._changed:
+            first, self._last = batch[0][0], batch[0][0].key
+            self._answered = sum(not job.left for job, _ in batch)
+            self._asking = self._answered + sum(job.left for job in self._alike(first))
 
     def _next(self) -> list[Row]:
         """The samples of the next batch; none when all is done and nothing more will come."""
@@ -155,7 +173,10 @@ class Batcher:
             if first is None:
                 return []
             until = monotonic() + self.linger
-            while self._ready(first) < self._most(first) and not self._closed and (left := until - monotonic()) > 0:
+            while (left := until - monotonic()) > 0 and not self._closed:
+                ready = sum(job.left for job in self._alike(first))
+                if first.key != self._last or ready >= min(self._most(first), self._asking):
+                    break
                 self._changed.wait(left)
             return self._take(first)
 
@@ -166,15 +187,21 @@ class Batcher:
         return self._queue[0] if self._queue else None
 
     def _most(self, first: Job) -> int:
-        return min(self.rows, first.most or self.rows)
+        """Samples of the next batch: half of those that wait or may ask again, where that is not too few."""
+        bound, alike = min(self.rows, first.most or self.rows), self._alike(first)
+        if len(alike) == 1:
+            return bound
+        answered = self._answered if first.key == self._last else 0
+        half = (sum(job.left for job in alike) + answered + 1) // 2
+        return min(bound, max(half, self.least))
 
-    def _ready(self, first: Job) -> int:
-        return sum(job.left for job in self._queue if job.key == first.key)
+    def _alike(self, first: Job) -> list[Job]:
+        return [job for job in self._queue if job.key == first.key and not job.over]
 
     def _take(self, first: Job) -> list[Row]:
-        alike, rows = [job for job in self._queue if job.key == first.key and not job.over], list[Row]()
-        while len(rows) < self._most(first) and (some := [job for job in alike if job.left]):
-            for job in some[: self._most(first) - len(rows)]:
+        alike, rows, most = self._alike(first), list[Row](), self._most(first)
+        while len(rows) < most and (some := [job for job in alike if job.left]):
+            for job in some[: most - len(rows)]:
                 rows.append((job, job.taken))
                 job.taken += 1
         for job in alike:  # what is not done yet has had its turn

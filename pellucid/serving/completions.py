@@ -70,7 +70,7 @@ def router(service: Service) -> APIRouter:
 
 async def _answered(service: Service, body: Body, request: Request) -> Response:
     check_model(service, body.model)
-    content, seed, news, began = await body.file.read(), service.seed_for(body.seed), News(), perf_counter()
+    content, seed, news, began = await body.file.read(), service.seed_for(body.seed), News(body.stream), perf_counter()
     source, target = _names(service.model.modality, body)
     job = service.work(lambda tell: _completed(service.model, body, content, source, target, seed, tell), news.tell)
 

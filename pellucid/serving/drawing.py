@@ -23,6 +23,8 @@ TRIED = 2
 """Steps of those trials."""
 ENOUGH = 0.97
 """Of the best rate of samples: a smaller batch that has it answers sooner."""
+WORTH = 0.9
+"""Of the best rate: what a batch must have at least where smaller ones keep the network at work."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -116,8 +118,23 @@ def together(model: Model, asked: Asked, made: Sequence[Made], seconds: float) -
     )  # fmt: skip
 
 
-def best_batch(model: Model, most: int = MOST) -> tuple[int, float]:
-    """How many samples at once pay: the least that have nearly the best rate; and seconds of a network call with them."""
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """How many samples at once pay.
+
+    Attributes:
+        rows: the least that have nearly the best rate.
+        least: the least that are still worth it.
+        seconds: of a network call with `rows`.
+    """
+
+    rows: int
+    least: int
+    seconds: float
+
+
+def best_batch(model: Model, most: int = MOST) -> Pace:
+    """Measured on this machine, by the time that a few steps take."""
     nothing = {name: one.null(1) for name, one in model.conditioners.items()}
     asked = Asked(n=1, seed=0, cond=nothing, settings={"guidance": 1.0, "steps": TRIED})
     seconds, rows = dict[int, float](), 1
@@ -127,8 +144,10 @@ def best_batch(model: Model, most: int = MOST) -> tuple[int, float]:
         if len(rates) > 2 and rates[rows] < ENOUGH * max(rates.values()):
             break
         rows *= 2
-    best = next(count for count, rate in rates.items() if rate >= ENOUGH * max(rates.values()))
-    return best, seconds[best]
+    best, least = (
+        next(count for count, rate in rates.items() if rate >= share * max(rates.values())) for share in (ENOUGH, WORTH)
+    )
+    return Pace(rows=best, least=least, seconds=seconds[best])
 
 
 def _seconds(model: Model, asked: Asked, rows: int) -> float:

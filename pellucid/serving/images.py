@@ -75,7 +75,7 @@ def router(service: Service) -> APIRouter:
 
     @routes.post("/v1/images/generations", summary="Pictures from words", response_model=None)
     async def generations(body: Body, request: Request) -> Response:
-        news = News()
+        news = News(body.stream)
         job = await asyncio.to_thread(_queued, service, body, news.tell)
         return await _answered(service, body, job, request, news, "image_generation")
 
@@ -85,7 +85,7 @@ def router(service: Service) -> APIRouter:
             body = _edit_body(form)
             how = {name: getattr(body, name) for name in ("strength", "upscale", "denoise")}
             retouch = await Retouch.of(form, service.model.facts.shape[0], **how)
-        seed, news = service.seed_for(body.seed), News()
+        seed, news = service.seed_for(body.seed), News(body.stream)
         check_model(service, body.model)
         settings = {**_wanted(service, body), **_how(body)}
         job = await asyncio.to_thread(

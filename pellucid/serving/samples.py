@@ -64,7 +64,7 @@ def router(service: Service) -> APIRouter:
     @routes.post("/v1/samples", summary="Make samples", response_model=None)
     async def samples(body: Body, request: Request) -> Response:
         check_model(service, body.model)
-        began, seed, news = perf_counter(), service.seed_for(body.seed), News()
+        began, seed, news = perf_counter(), service.seed_for(body.seed), News(body.stream)
         job = await asyncio.to_thread(_queued, service, body, seed, news.tell)
 
         async def answer() -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from secrets import randbits
 from time import monotonic, time
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from pellucid.core.errors import ConfigError
 from pellucid.model.model import Model
 from pellucid.serving.batcher import Batcher, DroppedError, Job, Tell
-from pellucid.serving.drawing import Asked, Made, best_batch, draw
+from pellucid.serving.drawing import Asked, Made, Pace, best_batch, draw
 from pellucid.serving.watch import Watch
 
 LINGER = 0.05
@@ -36,24 +37,32 @@ class Limits:
 
 
 class Service:
-    """A model, the thread that runs it, and the figures of what it does.
+    """A model, what runs it, and the figures of what it does.
+
+    The thread that runs it should be the one that loaded it: a second that computes in parallel has workers of its own, and
+    where there are more workers than cores they sleep between calls, by which small networks lose up to a third.
 
     Arguments:
         model: as loaded.
         name: by which requests call it.
         rows: samples made at once; 0: as many as pay on this machine, which is measured.
         seed: of requests that have none; None: a random one each.
+        thread: whether it runs in a thread of its own; otherwise somebody has to call `batcher.work`.
     """
 
     def __init__(
-        self, model: Model, name: str, *, limits: Limits | None = None, rows: int = 0, seed: int | None = None
-    ) -> None:
+        self, model: Model, name: str, *, limits: Limits | None = None, rows: int = 0, seed: int | None = None,
+        thread: bool = True,
+    ) -> None:  # fmt: skip
         self.model, self.name, self.limits = model, name, limits or Limits()
         self.watch, self.began, self.seed = Watch(), int(time()), seed
-        self.rows, seconds = best_batch(model) if not rows else (rows, 0.0)
+        pace = Pace(rows=rows, least=(rows + 1) // 2, seconds=inf) if rows else best_batch(model)
+        self.rows = pace.rows
         steps = int(model.sampling()["steps"])
-        self.batcher = Batcher(self._draw, rows=self.rows, waiting=self.limits.waiting,
-                               linger=min(LONGEST_LINGER, LINGER * steps * seconds))  # fmt: skip
+        self.batcher = Batcher(self._draw, rows=self.rows, least=pace.least, waiting=self.limits.waiting,
+                               linger=min(LONGEST_LINGER, LINGER * steps * pace.seconds))  # fmt: skip
+        if thread:
+            self.batcher.start()
         self.watch.follow(lambda: self.batcher.depth, lambda: len(self.batcher.drawing))
 
     def seed_for(self, asked: int | None) -> int:

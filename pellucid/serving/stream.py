@@ -16,14 +16,21 @@ def event(name: str, data: Any) -> str:
 
 
 class News:
-    """What a thread tells of its progress, for a loop that waits for it."""
+    """What a thread tells of its progress, for a loop that waits for it.
 
-    def __init__(self) -> None:
+    Arguments:
+        wanted: whether anybody reads it. What is told to nobody would only wake the loop, once for every step of every
+            request, and the thread that draws wait for it.
+    """
+
+    def __init__(self, wanted: bool | None) -> None:
+        self._wanted = bool(wanted)
         self._loop, self._queue = asyncio.get_running_loop(), asyncio.Queue[tuple[int, int] | None]()
 
     def tell(self, done: int, whole: int) -> None:
         """From any thread."""
-        self._loop.call_soon_threadsafe(self._queue.put_nowait, (done, whole))
+        if self._wanted:
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, (done, whole))
 
     def response(self, answer: Awaitable[dict[str, Any]], last: str = "done") -> StreamingResponse:
         """Events `queued`, `progress` for every step, then the answer, called `last`, or `error`."""

@@ -8,7 +8,8 @@ from math import exp
 class Pace:
     """Samples per second, averaged over about the last `memory` seconds.
 
-    The first step pays for memory, caches and thread pools, so it stands in only until there is a second one.
+    The first step pays for memory, caches and thread pools, so it stands in only until there is a second one. Of one that
+    takes very long, as when a laptop was shut meanwhile, a quarter of the memory counts, or twice what was expected of it.
     """
 
     memory: float = 20.0
@@ -18,6 +19,8 @@ class Pace:
 
     def tick(self, samples: int, seconds: float) -> float:
         """Count one step; returns the rate."""
+        if self.steps > 1:
+            seconds = min(seconds, max(self.memory / 4, 2 * samples / self.rate))
         keep = exp(-seconds / self.memory) if self.steps > 1 else 0.0
         self.samples = keep * self.samples + samples
         self.seconds = keep * self.seconds + seconds
