@@ -22,7 +22,7 @@ from pellucid.training.ranks import Ranks
 from pellucid.training.train import train
 
 SETTINGS = ("network.name=mlp", "network.width=32", "training.precision=float64", "sampling.steps=2", "training.batch=32",
-            "training.evaluate=false", "training.warmup=64", "training.checkpoint_samples=64", "training.log_samples=32")
+            "training.evaluate=false", "training.warmup=64", "training.checkpoint_samples=320", "training.log_samples=32")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pellucid", "train")
 ALL = 3200
 """Samples: 100 steps."""
@@ -66,6 +66,23 @@ def test_two_ranks_reach_the_weights_of_one_process(squares: Path, whole: dict[s
     assert len(list((tmp_path / "run" / "checkpoints").iterdir())) == 2
 
 
+def test_ranks_that_part_the_model_reach_the_same_weights(
+    squares: Path, whole: dict[str, torch.Tensor], tmp_path: Path
+) -> None:
+    """After 100 steps, to 1e-9; of each checkpoint every rank writes its rows."""
+    folder = tmp_path / "run"
+    process = started(squares, folder, "--samples", str(ALL), "--set", "training.sharded=true")
+    told = process.communicate(timeout=300)[0]
+    assert process.returncode == 0, told
+    assert farthest(folder, whole) < 1e-9
+    files = sorted(file.name for file in (folder / "checkpoints").iterdir())
+    assert files == [f"{seen:012d}{part}.safetensors" for seen in (ALL - 320, ALL) for part in (".0-of-2", ".1-of-2", "")]
+    weights = load_file(folder / "checkpoints" / files[-1])
+    assert sum(value.numel() for name, value in weights.items() if name.startswith("weights.")) < 0.6 * sum(
+        value.numel() for value in whole.values()
+    )
+
+
 def test_minutes_are_those_of_the_first_rank(squares: Path, tmp_path: Path) -> None:
     """It alone measures and plans, and what that takes is its own; the others end with it."""
     process = started(squares, tmp_path / "run", "--minutes", "0.1")
@@ -77,12 +94,13 @@ def test_minutes_are_those_of_the_first_rank(squares: Path, tmp_path: Path) -> N
     assert [event["samples"] for event in log if event["event"] == "end"] == [plans[-1]["total"]]
 
 
-def test_a_killed_rank_ends_the_job_by_name_and_fewer_go_on(
-    squares: Path, whole: dict[str, torch.Tensor], tmp_path: Path
+@pytest.mark.parametrize("sharded", [False, True])
+def test_a_killed_rank_ends_the_job_by_name_and_others_go_on(
+    sharded: bool, squares: Path, whole: dict[str, torch.Tensor], tmp_path: Path
 ) -> None:
-    """Within a minute of the kill, with no traceback of the other; one process resumes what two began."""
+    """Within a minute of the kill, with no traceback of the other; one process, or four, resume what two began."""
     folder = tmp_path / "run"
-    process = started(squares, folder)
+    process = started(squares, folder, "--samples", str(ALL), "--set", f"training.sharded={str(sharded).lower()}")
     while not list(folder.glob("checkpoints/*.safetensors")):
         assert process.poll() is None
         sleep(0.01)
@@ -94,7 +112,13 @@ def test_a_killed_rank_ends_the_job_by_name_and_fewer_go_on(
     assert re.search(r"rank +: 1 ", told)
     assert "-9" in told
     assert not (folder / "model.safetensors").exists()
-    train(None, folder, resume=True)
+    if sharded:
+        words = [word.replace("2", "4") for word in TORCHRUN]
+        found = subprocess.run([sys.executable, *words, "--out", str(folder), "--resume"], capture_output=True, text=True,
+                               timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+        assert found.returncode == 0, found.stderr
+    else:
+        train(None, folder, resume=True)
     assert farthest(folder, whole) < 1e-9
 
 

@@ -43,17 +43,19 @@ def write_model(
     write_tensors(target / NAME if target.is_dir() else target, tensors, metadata)
 
 
-def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, whole or not at all, that is as open to others as any file that is made here."""
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> str:
+    """Write a safetensors file, whole or not at all, that is as open to others as any file made here; gives its checksum."""
     plain = {name: value.detach().cpu().contiguous() for name, value in tensors.items()}
+    whole = checksum(plain, metadata)
     with atomic_write(path) as temporary:
         temporary.touch()
         mode = temporary.stat().st_mode  # safetensors would shut everybody else out
         try:
-            save_file(plain, temporary, {**metadata, SUM: checksum(plain, metadata)})
+            save_file(plain, temporary, {**metadata, SUM: whole})
         except SafetensorError as error:
             raise UserError(f"Cannot write '{path}': {str(error).rpartition('I/O error: ')[2]}") from None
         temporary.chmod(mode)
+    return whole
 
 
 def read_tensors(path: Path) -> tuple[dict[str, str], dict[str, Tensor]]:

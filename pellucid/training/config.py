@@ -129,6 +129,7 @@ class TrainingConfig(BaseModel):
     weights; 0: the weights themselves.
     `held_out`: samples that are not trained on, by which a run knows whether it still learns; None: with `minutes` a
     twentieth of the data if there are enough, else none.
+    `sharded`: whether ranks part the weights and the optimiser's memory among them, for models that do not fit on one.
     `evaluate`: whether the finished model is measured, which takes about a tenth of the time of training.
     """
 
@@ -151,6 +152,7 @@ class TrainingConfig(BaseModel):
     keep_checkpoints: int = Field(2, ge=1)
     log_samples: int = Field(1280, ge=1)
     held_out: int | None = Field(None, ge=0)
+    sharded: bool = False
     evaluate: bool = True
 
 

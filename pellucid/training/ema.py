@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from pellucid.core.errors import ConfigError
+from pellucid.training.sharding import own
 
 
 class PowerEMA:
@@ -26,7 +27,7 @@ class PowerEMA:
         """Take in the weights after `step` steps, step >= 1."""
         keep = (1 - 1 / step) ** (self.exponent + 1)
         names = [name for name, value in self.average.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.average[n] for n in names], [tensors[n].detach() for n in names], 1 - keep)
+        torch._foreach_lerp_([own(self.average[n]) for n in names], [own(tensors[n].detach()) for n in names], 1 - keep)
 
 
 def exponent(width: float) -> float:

@@ -62,7 +62,7 @@ from pellucid.training.steps import Steps
 from pellucid.training.teaching import learn_pairs
 from pellucid.training.tracker import Start
 
-FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate"}
+FREE = {"checkpoint_minutes", "checkpoint_samples", "keep_checkpoints", "log_samples", "evaluate", "sharded"}
 """Settings of `training` that are no part of a run's identity: they do not change what a step does."""
 
 FITTED = 20_000
@@ -118,8 +118,8 @@ def _run(
     if fit is not None and new and config.training.minutes is not None:
         budget = fit(config, prepared, folder / "data")
         config, prepared = budget.config, budget.prepared
-    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
-    identity = _identity(config, prepared)
+    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder), ranks=ranks)
+    identity, sharded = _identity(config, prepared), config.training.sharded and ranks.size > 1
     aside = state.restore_newest(saved, identity) if again else []
     if budget is not None:
         state.plan.take(perf_counter() - since + budget.after)
@@ -142,13 +142,16 @@ def _run(
         if budget is not None:
             budget.announce()
             journal.write("budget", state.seen, **budget.event)
-        standing = standing_of(config, model, batches, folder / LOG)
+        standing = None if sharded else standing_of(config, model, batches, folder / LOG)
         ranks.wait()  # for those who follow: all is settled
         steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing, ranks=ranks)
         ranks.wait()  # they have read it
         steps.run()
         steps.save()
         ranks.leave()
+        if sharded:  # all of it, of which so far some rows were here
+            model, state, _ = assemble(config, prepared, device, start=keep_start(config, folder))
+            state.restore_newest(saved, identity)
         if standing is not None:
             model.card[TYPICAL] = standing.end(state, journal)
         _finish(config, prepared, model, state, folder)
@@ -167,12 +170,13 @@ def _follow(folder: Path, device: str, ranks: Ranks) -> Model:
     config = load_config(folder / CONFIG)
     prepared = prepare(config, folder / "data", started=True)
     config = config.model_copy(update={"modality": prepared.kind})
-    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder))
+    model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder), ranks=ranks)
     identity, saved = _identity(config, prepared), folder / "checkpoints"
     state.restore_newest(saved, identity)
     steps = Steps(config.training, state, batches, saved, identity, SILENT, ranks=ranks)
     ranks.wait()
     steps.run()
+    steps.save()
     ranks.leave()
     return model
 
@@ -201,12 +205,13 @@ def _learn_before(
 
 
 def assemble(
-    config: RunConfig, prepared: Prepared, device: str = "cpu", *, start: Path | None = None
+    config: RunConfig, prepared: Prepared, device: str = "cpu", *, start: Path | None = None, ranks: Ranks = ALONE
 ) -> tuple[Model, TrainingState, Batches]:
     """The parts of a run at its start: what is trained, all that training remembers, and what it will see.
 
     Arguments:
         start: the file of the model that it goes out from.
+        ranks: among whom it is parted, if that is asked for.
 
     Raises:
         UserError: settings at fault.
@@ -224,7 +229,7 @@ def assemble(
         caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
     times = build_times(config, model.denoiser)
     teacher = Model.load(start) if start is not None and isinstance(model.denoiser, Consistency) else None
-    state = _assemble_state(config, model, times, torch.device(device), teacher)
+    state = _assemble_state(config, model, times, torch.device(device), teacher, ranks)
     return model, state, _assemble_batches(config, prepared, model, times, state.loss.noises)
 
 
@@ -276,7 +281,7 @@ def _refuse_nested(folder: Path, data: Path) -> None:
 
 
 def _assemble_state(
-    config: RunConfig, model: Model, times: Times, device: torch.device, teacher: Model | None
+    config: RunConfig, model: Model, times: Times, device: torch.device, teacher: Model | None, ranks: Ranks
 ) -> TrainingState:
     """Everything that training remembers, at its start; the model moves to the device."""
     dtype = torch.float64 if config.training.precision == "float64" else torch.float32
@@ -290,6 +295,8 @@ def _assemble_state(
         reader.settle()
     loss.to(device, dtype).train()
     model.codec.to(device, dtype)
+    if config.training.sharded:
+        ranks.shard(loss)
     optimiser = build_optimiser(config.optimiser, loss)
     training = denoiser_stage(config, codec=model.codec.learned and "codec" not in model.card, reading=reads(model))
     plan = Plan(batch=training.batch, samples=training.samples, minutes=training.minutes)

@@ -1,6 +1,6 @@
 """Optimisers, as functions from what is trained to torch optimisers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from math import inf, sqrt
 from typing import Any
 
@@ -12,6 +12,7 @@ from pellucid.core.config import build
 from pellucid.core.errors import ConfigError
 from pellucid.model.config import Section
 from pellucid.training import optimisers
+from pellucid.training.sharding import like, of, own, whole
 
 Parameters = list[nn.Parameter]
 
@@ -84,7 +85,7 @@ class Muon(Optimizer):
 
     The update is 0.2 sqrt(max(rows, columns)) times that matrix, which gives it the size of AdamW's (Liu et al. 2025,
     "Muon is scalable", eq. 4). Kernels of convolutions are matrices of (out, in x space). Matrices of one shape go through
-    the iteration together, in the parameters' dtype.
+    the iteration together, in the parameters' dtype. Where ranks have parted a matrix each of them does all of it.
     """
 
     def __init__(
@@ -110,15 +111,16 @@ class Muon(Optimizer):
         for group in self.param_groups:
             moved = [parameter for parameter in group["params"] if parameter.grad is not None]
             if moved:
-                updates = self._orthogonal(moved, group) if group["matrix"] else self._adam(moved, group)
-                torch._foreach_mul_(moved, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(moved, updates, alpha=-group["lr"])
+                updates, weights = (self._orthogonal if group["matrix"] else self._adam)(moved, group), _own(moved)
+                torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(weights, updates, alpha=-group["lr"])
 
     def _orthogonal(self, parameters: Parameters, group: dict[str, float]) -> list[Tensor]:
         gradients = _gradients(parameters)
         momenta = self._slot(parameters, "momentum")
         torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-        nesterov = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        here = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        nesterov = [whole(like(rows, parameter)) for rows, parameter in zip(here, parameters, strict=True)]
         alike: dict[torch.Size, list[int]] = {}
         for index, matrix in enumerate(nesterov):
             alike.setdefault(matrix.flatten(1).shape, []).append(index)
@@ -127,7 +129,7 @@ class Muon(Optimizer):
             matrices = torch.stack([nesterov[index].flatten(1) for index in indices])
             found = 0.2 * sqrt(max(shape)) * orthogonalise(matrices, int(group["iterations"]))
             updates |= {index: update.reshape(parameters[index].shape) for index, update in zip(indices, found, strict=True)}
-        return [updates[index] for index in range(len(parameters))]
+        return [of(updates[index], parameter) for index, parameter in enumerate(parameters)]
 
     def _adam(self, parameters: Parameters, group: dict[str, Any]) -> list[Tensor]:
         gradients = _gradients(parameters)
@@ -145,7 +147,7 @@ class Muon(Optimizer):
         for parameter in parameters:
             if name not in self.state[parameter]:
                 self.state[parameter][name] = torch.zeros_like(parameter)
-        return [self.state[parameter][name] for parameter in parameters]
+        return _own([self.state[parameter][name] for parameter in parameters])
 
     def _count(self, parameters: Parameters) -> list[float]:
         """Updates of each parameter so far, this one included."""
@@ -159,7 +161,12 @@ def _parameters(trained: nn.Module) -> Parameters:
 
 
 def _gradients(parameters: Parameters) -> list[Tensor]:
-    return [parameter.grad for parameter in parameters if parameter.grad is not None]
+    return _own([parameter.grad for parameter in parameters if parameter.grad is not None])
+
+
+def _own(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """The rows that are here, where ranks have parted them."""
+    return [own(tensor.detach()) for tensor in tensors]
 
 
 def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:

@@ -1,8 +1,9 @@
 """Several processes that train one model, as torchrun starts them: who is who, what each trains on, what they agree on.
 
-Every rank has all of the model and its share of every batch; torch's DistributedDataParallel sums the gradients (Li et al.
-2020). What a sample is trained with depends on its position alone, so N ranks do what one does, but for the order of sums.
-The first one does all that there is one of: it packs the data, writes log, checkpoints and model, measures time, and speaks.
+Every rank has its share of every batch and all of the model, whose gradients torch's DistributedDataParallel sums (Li et al.
+2020), or with `training.sharded` its rows of it (see `sharding`). What a sample is trained with depends on its position
+alone, so N ranks do what one does, but for the order of sums. The first one does all that there is one of: it packs the
+data, writes log, checkpoints and model, measures time, and speaks.
 """
 
 import os
@@ -17,6 +18,7 @@ from torch import nn
 
 from pellucid.core.errors import ConfigError, InterruptedRunError
 from pellucid.training.config import RunConfig
+from pellucid.training.sharding import parted, shard
 
 PATIENCE = timedelta(hours=24)
 """For whoever waits, as the first packs data and measures; one that is gone is noticed at once."""
@@ -92,9 +94,14 @@ class Ranks:
         own = n // self.size
         return start + self.rank * own, own
 
+    def shard(self, loss: nn.Module) -> None:
+        """Part its parameters among the ranks, if there are several."""
+        if self.size > 1:
+            shard(loss)
+
     def parallel(self, loss: nn.Module) -> Any:
-        """The same module, whose gradients become the mean over ranks."""
-        if self.size == 1:
+        """The same module, whose gradients become the mean over ranks; of one that is parted they do by themselves."""
+        if self.size == 1 or any(parted(parameter) for parameter in loss.parameters()):
             return loss
         from torch.nn.parallel import DistributedDataParallel
 
@@ -102,6 +109,9 @@ class Ranks:
 
     def apart(self, parallel: Any, last: bool) -> AbstractContextManager[Any]:
         """Around a part of a batch, of which the last one alone exchanges gradients."""
+        if self.size > 1 and hasattr(parallel, "set_requires_gradient_sync"):
+            parallel.set_requires_gradient_sync(last)
+            return nullcontext()
         return nullcontext() if last or self.size == 1 else parallel.no_sync()
 
     @contextmanager
@@ -137,6 +147,13 @@ class Ranks:
             dist.all_reduce(total)
         found: list[float] = total.tolist()
         return found
+
+    def texts(self, own: str) -> list[str]:
+        """Those of all ranks, of one length, in their order."""
+        letters = [0.0] * self.rank * len(own) + [float(byte) for byte in own.encode()]
+        found = self.sums(*letters, *[0.0] * ((self.size - self.rank - 1) * len(own)))
+        every = bytes(int(value) for value in found).decode()
+        return [every[at : at + len(own)] for at in range(0, len(every), len(own))]
 
     def firsts(self, *values: float) -> list[float]:
         """What they are on the first rank."""

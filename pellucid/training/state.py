@@ -16,6 +16,9 @@ from pellucid.losses.loss import Loss
 from pellucid.model.files import read_tensors, write_tensors
 from pellucid.training.ema import PowerEMA, averages
 from pellucid.training.plan import Plan
+from pellucid.training.ranks import ALONE, Ranks
+from pellucid.training.sharding import parted
+from pellucid.training.shards import Layout, read_rows, shard_files, write_shard
 from pellucid.training.slots import named_slots, restore_slots
 
 FORMAT = "pellucid-checkpoint-2"
@@ -85,15 +88,23 @@ class TrainingState:
         widest = max(self.averages, key=lambda average: average.width, default=None)
         return {**self._trained(), **(widest.average if widest else {})}
 
-    def save(self, folder: Path, keep: int, identity: str) -> Path:
-        """Write a checkpoint named by the samples seen, then delete all but the newest `keep`."""
-        path = folder / f"{self.seen:012d}.safetensors"
-        facts = {
+    def save(self, folder: Path, keep: int, identity: str, ranks: Ranks = ALONE) -> Path:
+        """Write a checkpoint named by the samples seen, then delete all but the newest `keep`.
+
+        Of what is parted among ranks each writes its rows, and the first, once all have, the rest.
+        """
+        path, tensors = folder / f"{self.seen:012d}.safetensors", self.tensors()
+        facts: dict[str, Any] = {
             "seen": self.seen, "step": self.step, "losses": self.losses, "plan": self.plan.state(), "identity": identity
         }  # fmt: skip
-        write_tensors(path, self.tensors(), {"format": FORMAT, "state": json.dumps(facts)})
-        for old in checkpoints(folder)[:-keep]:
-            old.unlink()
+        if any(parted(value) for value in tensors.values()):
+            facts["shards"] = ranks.texts(write_shard(path, tensors, ranks.rank, ranks.size))
+        if ranks.first:
+            plain = {name: value for name, value in tensors.items() if not parted(value)}
+            write_tensors(path, plain, {"format": FORMAT, "state": json.dumps(facts)})
+            for old in checkpoints(folder)[:-keep]:
+                for file in (old, *shard_files(old)):
+                    file.unlink()
         return path
 
     def restore_newest(self, folder: Path, identity: str) -> list[str]:
@@ -127,7 +138,7 @@ class TrainingState:
             DamagedError: the file is damaged, or another one under this name.
             ModelError: it belongs to another configuration or data set.
         """
-        facts, tensors = _read(path)
+        facts, tensors = self._read(path)
         if facts["identity"] != identity:
             raise ModelError(
                 f"'{path}' belongs to another configuration or data set than this run's: resume with what it was started "
@@ -144,6 +155,31 @@ class TrainingState:
         self.plan.restore(facts["plan"])
         self.seen, self.step, self.losses = facts["seen"], facts["step"], facts["losses"]
 
+    def _read(self, path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What a checkpoint says, and the rows of its tensors that this rank needs."""
+        try:
+            metadata, tensors = read_tensors(path)
+            if metadata.get("format") != FORMAT:
+                raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
+            facts = json.loads(metadata["state"])
+            if int(path.stem) != facts["seen"]:
+                raise ValueError(f"it is that of {facts['seen']:,} samples")
+            return facts, read_rows(path, facts.get("shards", []), tensors, self._layout())
+        except FileNotFoundError as error:
+            raise DamagedError(f"The checkpoint '{path}' is damaged: '{error.filename}' has gone") from None
+        except OSError as error:
+            raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror or error}") from None
+        except (SafetensorError, ValueError, KeyError, RecursionError) as error:
+            raise DamagedError(f"The checkpoint '{path}' is damaged: {error}") from None
+
+    def _layout(self) -> Layout:
+        """The weight that each tensor is of."""
+        weights = {f"weights.{name}": value for name, value in self.loss.state_dict().items()}
+        kinds = ("weak", *(f"ema.{average.width}" for average in self.averages))
+        weights |= {f"{kind}.{name}": value for kind in kinds for name, value in self._trained().items()}
+        slots: list[Tensor] = [parameter for group in self.optimiser.param_groups for parameter in group["params"]]
+        return lambda name: slots[int(name.split(".")[1])] if name.startswith("optimiser.") else weights.get(name)
+
 
 def checkpoints(folder: Path) -> list[Path]:
     """Complete checkpoints, oldest first."""
@@ -152,18 +188,3 @@ def checkpoints(folder: Path) -> list[Path]:
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-
-def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    try:
-        metadata, tensors = read_tensors(path)
-        if metadata.get("format") != FORMAT:
-            raise ModelError(f"'{path}' is not a checkpoint of this version: expected {FORMAT}")
-        facts = json.loads(metadata["state"])
-        if int(path.stem) != facts["seen"]:
-            raise ValueError(f"it is that of {facts['seen']:,} samples")
-    except OSError as error:
-        raise ModelError(f"The checkpoint '{path}' cannot be read: {error.strerror or error}") from None
-    except (SafetensorError, ValueError, KeyError, RecursionError) as error:
-        raise DamagedError(f"The checkpoint '{path}' is damaged: {error}") from None
-    return facts, tensors

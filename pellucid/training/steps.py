@@ -18,6 +18,7 @@ from pellucid.training.journal import Journal
 from pellucid.training.pace import Pace
 from pellucid.training.plan import learning_rate_factor
 from pellucid.training.ranks import ALONE, Ranks
+from pellucid.training.sharding import own, whole
 from pellucid.training.signals import stop_signals
 from pellucid.training.standing import EVENT, Standing
 from pellucid.training.state import TrainingState, checkpoints
@@ -103,12 +104,11 @@ class Steps:
 
     def save(self) -> None:
         """Write a checkpoint, unless a weight has gone bad since the loss was last seen."""
-        if self._batch is not None and not all(p.isfinite().all() for p in self.state.loss.parameters()):
+        (bad,) = self.ranks.sums(not all(own(p).isfinite().all() for p in self.state.loss.parameters()))
+        if self._batch is not None and bad:
             raise self._diverged(self._batch, float("nan"))
         self._saved, self._saved_at = self.state.seen, monotonic()
-        if not self.ranks.first:
-            return
-        path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity)
+        path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity, self.ranks)
         self.journal.write("checkpoint", self.state.seen, path=path.name)
 
     def step(self) -> tuple[float, float]:
@@ -146,7 +146,7 @@ class Steps:
                 loss.backward()
             total += float(loss.detach())
         (total,) = self.ranks.sums(total / self.ranks.size)
-        return total, float(clip_grad_norm_(state.loss.parameters(), self.config.clip))
+        return total, float(whole(clip_grad_norm_(state.loss.parameters(), self.config.clip)))
 
     def _diverged(self, batch: Batch, norm: float) -> DivergenceError:
         saved = bool(checkpoints(self.checkpoints))
