@@ -15,6 +15,8 @@ import torch
 from safetensors.torch import load_file
 
 from pellucid.core.errors import ConfigError
+from pellucid.evaluation.evaluate import evaluate
+from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.loop import assemble
 from pellucid.training.prepare import prepare
@@ -24,6 +26,7 @@ from pellucid.training.train import train
 SETTINGS = ("network.name=mlp", "network.width=32", "training.precision=float64", "sampling.steps=2", "training.batch=32",
             "training.evaluate=false", "training.warmup=64", "training.checkpoint_samples=320", "training.log_samples=32")
 TORCHRUN = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "pellucid", "train")
+SINGLE = {**os.environ, "OMP_NUM_THREADS": "1"}
 ALL = 3200
 """Samples: 100 steps."""
 
@@ -36,18 +39,23 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def whole(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """By one process."""
+def alone(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of one process."""
     folder = tmp_path_factory.mktemp("whole") / "run"
     train(squares, folder, samples=ALL, settings=SETTINGS)
-    return load_file(folder / "model.safetensors")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(alone: Path) -> dict[str, torch.Tensor]:
+    return load_file(alone / "model.safetensors")
 
 
 def started(squares: Path, folder: Path, *length: str) -> "subprocess.Popen[str]":
     words = [*TORCHRUN, str(squares), "--out", str(folder), *(length or ("--samples", str(ALL)))]
     words += [word for setting in SETTINGS for word in ("--set", setting)]
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, *words], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=env)
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    return subprocess.Popen([sys.executable, *words], stdout=pipe, stderr=both, text=True, env=SINGLE)
 
 
 def farthest(folder: Path, whole: dict[str, torch.Tensor]) -> float:
@@ -83,6 +91,22 @@ def test_ranks_that_part_the_model_reach_the_same_weights(
     )
 
 
+def test_ranks_that_share_sampling_draw_what_one_draws(squares: Path, alone: Path, tmp_path: Path) -> None:
+    """Bit for bit, with batches that do not come out even; and its figures."""
+    model = Model.load(alone)
+    words = [*TORCHRUN[:-1], "sample", str(alone), "-n", "40", "--batch", "16", "--out", str(tmp_path / "all.npy")]
+    told = subprocess.run([sys.executable, *words, "--json"], capture_output=True, text=True, timeout=120, env=SINGLE)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["n"] == 40
+    np.testing.assert_array_equal(np.load(tmp_path / "all.npy"), model.modality.encode(model.sample(40, batch=16).data))
+    words = [*TORCHRUN[:-1], "evaluate", str(alone), "--data", str(squares), "-n", "100", "--json"]
+    told = subprocess.run([sys.executable, *words], capture_output=True, text=True, timeout=120, env=SINGLE)
+    assert told.returncode == 0, told.stderr
+    figures = evaluate(model, squares, n=100).metrics
+    found = json.loads(told.stdout)["metrics"]
+    assert {name: found[name]["value"] for name in figures} == {name: one.value for name, one in figures.items()}
+
+
 def test_minutes_are_those_of_the_first_rank(squares: Path, tmp_path: Path) -> None:
     """It alone measures and plans, and what that takes is its own; the others end with it."""
     process = started(squares, tmp_path / "run", "--minutes", "0.1")
@@ -115,7 +139,7 @@ def test_a_killed_rank_ends_the_job_by_name_and_others_go_on(
     if sharded:
         words = [word.replace("2", "4") for word in TORCHRUN]
         found = subprocess.run([sys.executable, *words, "--out", str(folder), "--resume"], capture_output=True, text=True,
-                               timeout=300, env={**os.environ, "OMP_NUM_THREADS": "1"})  # fmt: skip
+                               timeout=300, env=SINGLE)  # fmt: skip
         assert found.returncode == 0, found.stderr
     else:
         train(None, folder, resume=True)

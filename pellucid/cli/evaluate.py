@@ -69,15 +69,20 @@ def evaluate(
       pellucid evaluate runs/photos --curve --minutes 20
     """
     from pellucid.cli.console import console, counting
+    from pellucid.core.group import Group, follows
     from pellucid.evaluation.evaluate import evaluate as measure
     from pellucid.interop.load import load
     from pellucid.training.measure import record, run_data
 
-    screen = console(quiet)
+    device = choose_device(device)
+    screen, group = console(quiet or follows()), Group.join(device)
     _check_folder(out)
-    loaded, is_run = load(model, choose_device(device)), (model / "log.jsonl").is_file()
+    loaded, is_run = load(model, group.device(device)), (model / "log.jsonl").is_file()
+    loaded.group = group
     if data is None and not is_run:
         raise ConfigError(f"'{model}' is no run that knows its data: give --data PATH")
+    if curve and group.size > 1:
+        raise ConfigError(f"--curve measures the speed of one process, not of {group.size}")
     if curve:
         refuse_beside({"sampler": sampler, "steps": steps, "guidance": guidance, "against": against, "out": out})
         result(*measured(loaded, model, data, minutes, features, weights, seed or 0, batch or 64, screen), json, quiet)
@@ -92,6 +97,9 @@ def evaluate(
                 loaded, data or run_data(model), n=n, features=features, weights=weights, seed=(seed or 0) + each,
                 batch=batch or 64, progress=tell, sampler=sampler, steps=steps, guidance=guidance, against=against,
             ))  # fmt: skip
+    group.leave()
+    if not group.first:
+        return
     if out is not None:
         found[0].save(out)
     if is_run and found[0].trained_on:

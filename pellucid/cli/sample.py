@@ -143,9 +143,13 @@ def sample(
     check_out(journey, JOURNEYS, "--journey", folder=False)
     from pellucid.cli.console import console, counting
     from pellucid.conditioners.prompt import expand
+    from pellucid.core.group import Group, follows
     from pellucid.interop.load import load
 
-    screen, loaded = console(quiet), load(model, choose_device(device))
+    device = choose_device(device)
+    screen, group = console(quiet or follows()), Group.join(device)
+    loaded = load(model, group.device(device))
+    loaded.group = group
     check_out(out, loaded.modality.suffixes, "--out", folder=True)
     if not loaded.modality.shows(loaded.facts.shape) and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
@@ -155,6 +159,8 @@ def sample(
         "guidance_interval": guidance_interval, "against": against,
     }  # fmt: skip
     lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
+    if within is not None and group.size > 1:
+        raise ConfigError(f"--within {within:g}: what {group.size} processes would choose may differ, give --steps")
     if within is not None or quality is not None:
         how = choice(loaded, n, how, within, quality, conditional=bool(label or prompt), batch=batch)
         lines["chosen"] = in_words(how)
@@ -165,7 +171,10 @@ def sample(
     lines |= with_reuse(loaded, reuse, n, screen, **asked, **how)
     with counting(screen, "sampling") as tell:
         made = _drawn(loaded, n, (length, given, candidates), journey=journey is not None, progress=tell, **asked, **how)
+    group.leave()
     check_numbers(made)
+    if not group.first:
+        return
     written = made.save(out)
     if journey is not None:
         made.save_journey(journey)

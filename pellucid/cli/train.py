@@ -89,7 +89,7 @@ def train(
     """
     from pellucid.cli.console import TrainingDisplay, console
     from pellucid.core.errors import ConfigError, InterruptedRunError
-    from pellucid.training.ranks import follows
+    from pellucid.core.group import follows
     from pellucid.training.train import train as run
 
     if data is None and not resume:

@@ -14,6 +14,7 @@ from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.known_tokens import UNKNOWN, KnownTokens
 from pellucid.conditioners.prompt import expand
 from pellucid.core.errors import ConfigError, ModelError, UnsupportedError
+from pellucid.core.group import Group
 from pellucid.core.random import Draws, Each, Key, Keyed
 from pellucid.core.reason import reason
 from pellucid.denoisers.denoiser import Cond, Denoiser
@@ -43,6 +44,7 @@ class Model:
         facts: what its training data decided.
         card: what is known of its training: data, samples seen, loss, date.
         weak: the denoiser as it was early in training, which autoguidance leads away from.
+        group: processes that share the work of sampling: each makes every so many batches, and has all of them at the end.
     """
 
     config: ModelConfig
@@ -52,6 +54,7 @@ class Model:
     modality: Modality
     card: dict[str, Any] = field(default_factory=dict)
     weak: Denoiser | None = None
+    group: Group = field(default_factory=Group)
 
     @classmethod
     def create(cls, config: ModelConfig, facts: Facts, seed: int = 0) -> Self:
@@ -210,17 +213,20 @@ class Model:
         method, spacing = assemble_sampler(config, process.schedule)
         whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
         times, began = start.times(whole) if start else whole, perf_counter()
-        ticks, frames, pieces, calls = len(times) - 1, [], [], dict[int, int]()
-        for first in range(0, n, batch):
+        ticks, frames, pieces, calls = len(times) - 1, [], dict[int, Tensor](), dict[int, int]()
+        count = -(-n // batch)
+        turns = self.group.turns(count)
+        for place, turn in enumerate(turns):
+            first = turn * batch
             ids = range(first, min(first + batch, n))
             part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
 
-            def report(now: Progress, first: int = first) -> None:
+            def report(now: Progress, first: int = first, place: int = place) -> None:
                 calls[first] = now.nfe * min(batch, n - first)
                 if journey and first == 0:
                     frames.append(self._frame(now.x, now.t))
                 if progress is not None:
-                    progress(first // batch * ticks + now.step, ticks * -(-n // batch))
+                    progress(place * ticks + now.step, ticks * len(turns))
 
             draws = Each(keys[first : first + len(ids)]) if keys else Keyed(seed, list(ids))
             x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None, part)
@@ -229,10 +235,11 @@ class Model:
             denoiser = guided(self.denoiser, config, self.weak, away, given and given.rows(first, len(ids)))
             x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
             with torch.no_grad():
-                pieces.append(_kept(self._plain(x), part))
+                pieces[turn] = _kept(self._plain(x), part)
+        drawn = sum(min(batch, n - first) for first in calls)
         return Samples(
-            data=torch.cat(pieces), modality=self.modality, seed=seed, nfe=round(sum(calls.values()) / n), journey=frames,
-            seconds=perf_counter() - began,
+            data=torch.cat(self.group.exchanged(pieces, count)), modality=self.modality, seed=seed, journey=frames,
+            nfe=round(sum(calls.values()) / max(1, drawn)), seconds=perf_counter() - began,
             labels=_repeated([(*self.facts.labels, "")[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
             prompts=_repeated(prompt, n),
         )  # fmt: skip

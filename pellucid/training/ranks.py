@@ -6,66 +6,26 @@ alone, so N ranks do what one does, but for the order of sums. The first one doe
 data, writes log, checkpoints and model, measures time, and speaks.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 import torch
 from torch import nn
 
 from pellucid.core.errors import ConfigError, InterruptedRunError
+from pellucid.core.group import Group
 from pellucid.training.config import RunConfig
 from pellucid.training.sharding import parted, shard
 
-PATIENCE = timedelta(hours=24)
-"""For whoever waits, as the first packs data and measures; one that is gone is noticed at once."""
 GONE = ("onnection", "closed", "NCCL", "remote process")
 """Words of errors that tell so."""
 
 
-def follows() -> bool:
-    """Whether this process is not the first of several."""
-    return _started() > 1 and int(os.environ["RANK"]) > 0
-
-
-def _started() -> int:
-    """How many processes torchrun has started; a WORLD_SIZE without a RANK is somebody else's."""
-    return int(os.environ.get("WORLD_SIZE", "1")) if "RANK" in os.environ else 1
-
-
 @dataclass(frozen=True)
-class Ranks:
-    """This process among `size`; alone, it agrees with itself.
-
-    Attributes:
-        rank: from 0.
-        size: of the group.
-    """
-
-    rank: int = 0
-    size: int = 1
-
-    @classmethod
-    def join(cls, device: str) -> "Ranks":
-        """The group of torchrun's variables; where there are none, or one process, nothing is set up."""
-        if _started() == 1:
-            return cls()
-        import torch.distributed as dist
-
-        if not dist.is_initialized():
-            dist.init_process_group("nccl" if device.startswith("cuda") else "gloo", timeout=PATIENCE)
-        return cls(dist.get_rank(), dist.get_world_size())
-
-    @property
-    def first(self) -> bool:
-        return self.rank == 0
-
-    def device(self, device: str) -> str:
-        """The GPU of its own on this machine."""
-        return f"cuda:{os.environ.get('LOCAL_RANK', 0)}" if device == "cuda" and self.size > 1 else device
+class Ranks(Group):
+    """The group that trains together."""
 
     def check(self, config: RunConfig, *, stages: bool, profile: bool) -> None:
         """Refuse what several ranks cannot do.
@@ -158,13 +118,6 @@ class Ranks:
     def firsts(self, *values: float) -> list[float]:
         """What they are on the first rank."""
         return self.sums(*(values if self.first else [0.0] * len(values)))
-
-    def leave(self) -> None:
-        """End the group."""
-        if self.size > 1:
-            import torch.distributed as dist
-
-            dist.destroy_process_group()
 
 
 ALONE = Ranks()
