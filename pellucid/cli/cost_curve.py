@@ -24,6 +24,8 @@ def measured(
     from pellucid.evaluation.wording import figure
     from pellucid.training.measure import changeable, keep_curve, run_data
 
+    if loaded.group.size > 1:
+        raise ConfigError(f"--curve measures the speed of one process, not of {loaded.group.size}")
     changeable(place)
     with counting(screen, "measuring", unit="network call") as tell:
         found = measure_curve(

@@ -18,6 +18,8 @@ def choice(
     option = "--quality" if within is None else "--within"
     if within is not None and quality is not None:
         raise ConfigError("--within and --quality: give one of them")
+    if model.group.size > 1 and within is not None:
+        raise ConfigError(f"--within {within:g}: what {model.group.size} processes choose may differ, give --steps")
     if idle := [name for name, value in given.items() if value is not None]:
         raise ConfigError(f"{option} chooses how to sample: leave --{idle[0].replace('_', '-')} out")
     return choose(model, n, within=within, quality=quality, conditional=conditional, batch=batch or 64)

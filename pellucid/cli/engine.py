@@ -1,9 +1,11 @@
 """`--engine` and `--reuse` of several commands."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from pellucid.cli.options import choose_device
 from pellucid.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -22,6 +24,19 @@ Engine = Annotated[
 Reuse = Annotated[
     int | None, typer.Option(metavar="K", min=2, help="Compute coarse features at every K-th network call alone.")
 ]
+
+
+def shared(place: Path, device: str, quiet: bool) -> tuple["Console", "Model"]:
+    """A screen, and a model whose drawing the processes that torchrun started share; the first of them alone speaks."""
+    from pellucid.cli.console import console
+    from pellucid.core.group import Group, follows
+    from pellucid.interop.load import load
+
+    screen, device = console(quiet or follows()), choose_device(device)
+    group = Group.join(device)
+    model = load(place, group.device(device))
+    model.group = group
+    return screen, model
 
 
 def with_engine(

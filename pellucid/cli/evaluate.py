@@ -10,7 +10,8 @@ import typer
 
 from pellucid.cli import tab
 from pellucid.cli.cost_curve import measured, refuse_beside
-from pellucid.cli.options import FLAG, Device, Json, ModelPlace, Quiet, Seed, choose_device, result
+from pellucid.cli.engine import shared
+from pellucid.cli.options import FLAG, Device, Json, ModelPlace, Quiet, Seed, result
 from pellucid.cli.sample import Against, Batch, Guidance, Sampler, Steps, check_guidance
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.evaluation import features as networks
@@ -68,21 +69,15 @@ def evaluate(
       pellucid evaluate model.safetensors --data PHOTOS/ --out judged --json
       pellucid evaluate runs/photos --curve --minutes 20
     """
-    from pellucid.cli.console import console, counting
-    from pellucid.core.group import Group, follows
+    from pellucid.cli.console import counting
     from pellucid.evaluation.evaluate import evaluate as measure
-    from pellucid.interop.load import load
     from pellucid.training.measure import record, run_data
 
-    device = choose_device(device)
-    screen, group = console(quiet or follows()), Group.join(device)
     _check_folder(out)
-    loaded, is_run = load(model, group.device(device)), (model / "log.jsonl").is_file()
-    loaded.group = group
+    screen, loaded = shared(model, device, quiet)
+    is_run = (model / "log.jsonl").is_file()
     if data is None and not is_run:
         raise ConfigError(f"'{model}' is no run that knows its data: give --data PATH")
-    if curve and group.size > 1:
-        raise ConfigError(f"--curve measures the speed of one process, not of {group.size}")
     if curve:
         refuse_beside({"sampler": sampler, "steps": steps, "guidance": guidance, "against": against, "out": out})
         result(*measured(loaded, model, data, minutes, features, weights, seed or 0, batch or 64, screen), json, quiet)
@@ -97,8 +92,7 @@ def evaluate(
                 loaded, data or run_data(model), n=n, features=features, weights=weights, seed=(seed or 0) + each,
                 batch=batch or 64, progress=tell, sampler=sampler, steps=steps, guidance=guidance, against=against,
             ))  # fmt: skip
-    group.leave()
-    if not group.first:
+    if not loaded.group.leave():
         return
     if out is not None:
         found[0].save(out)

@@ -11,8 +11,8 @@ import typer
 
 from pellucid.cli import tab
 from pellucid.cli.effort import choice, in_words
-from pellucid.cli.engine import Engine, Reuse, with_engine, with_reuse
-from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, Setting, choose_device, result
+from pellucid.cli.engine import Engine, Reuse, shared, with_engine, with_reuse
+from pellucid.cli.options import Device, Json, ModelPlace, Quiet, Seed, Setting, result
 from pellucid.core.errors import ConfigError, UserError, nearest
 from pellucid.samplers import grids, samplers
 
@@ -141,15 +141,10 @@ def sample(
     """
     check_out(out, EVERY, "--out", folder=True)
     check_out(journey, JOURNEYS, "--journey", folder=False)
-    from pellucid.cli.console import console, counting
+    from pellucid.cli.console import counting
     from pellucid.conditioners.prompt import expand
-    from pellucid.core.group import Group, follows
-    from pellucid.interop.load import load
 
-    device = choose_device(device)
-    screen, group = console(quiet or follows()), Group.join(device)
-    loaded = load(model, group.device(device))
-    loaded.group = group
+    screen, loaded = shared(model, device, quiet)
     check_out(out, loaded.modality.suffixes, "--out", folder=True)
     if not loaded.modality.shows(loaded.facts.shape) and (out.suffix.lower() != ".npy" or journey is not None):
         raise UserError(f"{loaded.facts.shape[0]} channels are no colours: expected --out NAME.npy, without --journey")
@@ -159,8 +154,6 @@ def sample(
         "guidance_interval": guidance_interval, "against": against,
     }  # fmt: skip
     lines = with_engine(loaded, engine, reuse, min(n, batch or 64), screen)
-    if within is not None and group.size > 1:
-        raise ConfigError(f"--within {within:g}: what {group.size} processes would choose may differ, give --steps")
     if within is not None or quality is not None:
         how = choice(loaded, n, how, within, quality, conditional=bool(label or prompt), batch=batch)
         lines["chosen"] = in_words(how)
@@ -171,14 +164,12 @@ def sample(
     lines |= with_reuse(loaded, reuse, n, screen, **asked, **how)
     with counting(screen, "sampling") as tell:
         made = _drawn(loaded, n, (length, given, candidates), journey=journey is not None, progress=tell, **asked, **how)
-    group.leave()
     check_numbers(made)
-    if not group.first:
-        return
-    written = made.save(out)
-    if journey is not None:
-        made.save_journey(journey)
-    result({**lines, **_told(made, out, written, journey)}, _values(made, how, written, journey), json, quiet)
+    if loaded.group.leave():
+        written = made.save(out)
+        if journey is not None:
+            made.save_journey(journey)
+        result({**lines, **_told(made, out, written, journey)}, _values(made, how, written, journey), json, quiet)
 
 
 def _drawn(

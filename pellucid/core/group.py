@@ -81,9 +81,10 @@ class Group:
             found.append(made)
         return found
 
-    def leave(self) -> None:
-        """End the group."""
+    def leave(self) -> bool:
+        """End the group; whether this is the first, who writes."""
         if self.size > 1:
             import torch.distributed as dist
 
             dist.destroy_process_group()
+        return self.first

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from time import perf_counter
 from typing import Any, Self
 
@@ -27,7 +28,7 @@ from pellucid.model.samples import Samples
 from pellucid.model.start import Start
 from pellucid.networks.initialise import initialise
 from pellucid.processes.continuous import Continuous
-from pellucid.samplers.sampler import Progress
+from pellucid.samplers.sampler import Progress, Sampler
 
 WITHOUT_GAUSSIAN = {"sampler": "ancestral", "steps": 250}
 """Defaults where noise is of another kind: the sampler that holds for small increments, in many steps."""
@@ -209,26 +210,22 @@ class Model:
             cond, negative, learned=start is None and given is None, sampler=sampler, steps=steps, guidance=guidance,
             guidance_interval=guidance_interval, against=against, grid=grid,
         )  # fmt: skip
-        process = self.denoiser.process
-        method, spacing = assemble_sampler(config, process.schedule)
-        whole = torch.unique(process.snap(spacing(process.schedule, config["steps"]))).flip(0)
+        method, whole = self._method(config)
         times, began = start.times(whole) if start else whole, perf_counter()
         ticks, frames, pieces, calls = len(times) - 1, [], dict[int, Tensor](), dict[int, int]()
         count = -(-n // batch)
-        turns = self.group.turns(count)
-        for place, turn in enumerate(turns):
-            first = turn * batch
-            ids = range(first, min(first + batch, n))
-            part = {name: value[first : first + len(ids)] for name, value in cond.items()} or None
+        for place, turn in enumerate(turns := self.group.turns(count)):
+            ids = range(first := turn * batch, min(first + batch, n))
+            part = {name: value[first : ids.stop] for name, value in cond.items()} or None
+            draws = Each(keys[first : ids.stop]) if keys else Keyed(seed, list(ids))
 
             def report(now: Progress, first: int = first, place: int = place) -> None:
-                calls[first] = now.nfe * min(batch, n - first)
+                calls[first] = now.nfe
                 if journey and first == 0:
                     frames.append(self._frame(now.x, now.t))
                 if progress is not None:
                     progress(place * ticks + now.step, ticks * len(turns))
 
-            draws = Each(keys[first : first + len(ids)]) if keys else Keyed(seed, list(ids))
             x = self.first(draws, times[0], start.rows(first, len(ids)) if start and len(times) < len(whole) else None, part)
             if journey and first == 0:
                 frames.append(self._frame(x, float(times[0])))
@@ -236,13 +233,19 @@ class Model:
             x = method.sample(denoiser, x, times, draws=draws, cond=part, callback=report)
             with torch.no_grad():
                 pieces[turn] = _kept(self._plain(x), part)
-        drawn = sum(min(batch, n - first) for first in calls)
+        sizes = [min(batch, n - first) for first in calls]
+        labels = [(*self.facts.labels, "")[i] for i in cond["label"].tolist()] if "label" in cond else None
         return Samples(
             data=torch.cat(self.group.exchanged(pieces, count)), modality=self.modality, seed=seed, journey=frames,
-            nfe=round(sum(calls.values()) / max(1, drawn)), seconds=perf_counter() - began,
-            labels=_repeated([(*self.facts.labels, "")[i] for i in cond["label"].tolist()] if "label" in cond else None, n),
-            prompts=_repeated(prompt, n),
+            nfe=round(fmean(calls.values(), sizes)) if calls else 0, seconds=perf_counter() - began,
+            labels=_repeated(labels, n), prompts=_repeated(prompt, n),
         )  # fmt: skip
+
+    def _method(self, config: Mapping[str, Any]) -> tuple[Sampler, Tensor]:
+        """The sampler of a complete section, and the times that it visits."""
+        process = self.denoiser.process
+        method, grid = assemble_sampler(dict(config), process.schedule)
+        return method, torch.unique(process.snap(grid(process.schedule, config["steps"]))).flip(0)
 
     def generate(self, prompt: str, n: int = 1, **settings: Any) -> Samples:
         """`n` samples of what a prompt asks for, of each of its alternatives in turn: `{red|blue} hat` gives 2 n.
