@@ -311,12 +311,21 @@ def test_a_store_that_fails_for_a_moment_is_asked_again(monkeypatch: pytest.Monk
     assert pauses == [1.0, 4.0, 16.0]
 
 
+def behind(cause: Exception) -> Exception:
+    """As fsspec tells of what a web server answers."""
+    error = FileNotFoundError("a.tar")
+    error.__cause__ = cause
+    return error
+
+
 @pytest.mark.parametrize(("error", "told"), [
     (FileNotFoundError("a.tar"), "There is no shard 's3://bucket/a.tar': has it been moved"),
     (ImportError("Install s3fs to access S3"), "needs a package beside fsspec.*s3fs"),
     (ValueError("Protocol not known: s4"), "is no address that fsspec knows: Protocol not known"),
     (PermissionError("Access Denied"), "No access to 's3://bucket/a.tar'.*AWS_ACCESS_KEY_ID"),
     (RuntimeError("Unable to locate credentials"), "No access to"),
+    (behind(ConnectionError("refused")), "cannot be read, after 4 attempts: refused"),
+    (behind(RuntimeError("404, message='Not Found'")), "There is no shard"),
     (ConnectionError("reset by peer"), "cannot be read, after 4 attempts: reset by peer"),
 ])
 def test_what_a_store_refuses_is_told(error: Exception, told: str, monkeypatch: pytest.MonkeyPatch) -> None:

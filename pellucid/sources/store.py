@@ -15,8 +15,9 @@ from pellucid.core.reason import reason
 PAUSES = (1.0, 4.0, 16.0)
 """Seconds before each further attempt."""
 ADDRESS = re.compile(r"^([a-z][a-z0-9+.-]+):/+(?=[^/])")  # a path has lost one of two slashes
+MISSING = ("404", "not found", "no such key", "nosuchkey")
 REFUSED = ("credential", "access denied", "forbidden", "unauthorized", "401", "403")
-"""Words of errors that tell of missing rights."""
+"""Words of errors that tell of files that are not there, and of missing rights."""
 
 T = TypeVar("T")
 
@@ -82,26 +83,39 @@ def _patiently(place: str, action: Callable[[Any, str], T]) -> T:
     for pause in (*PAUSES, None):
         try:
             return action(*fsspec.core.url_to_fs(place))
-        except FileNotFoundError:
-            raise _gone(place) from None
         except ImportError as error:
             raise UserError(f"'{place}' needs a package beside fsspec, by pip install: {reason(error)}") from None
         except ValueError as error:
             raise UserError(f"'{place}' is no address that fsspec knows: {reason(error)}") from None
         except Exception as error:  # of any store's own library
-            told = f"{type(error).__name__} {error}".lower()
-            if isinstance(error, PermissionError) or any(word in told for word in REFUSED):
+            chain = list(_causes(error))
+            if isinstance(error, FileNotFoundError) and (len(chain) == 1 or _says(chain, MISSING)):
+                raise _gone(place) from None
+            if isinstance(error, PermissionError) or _says(chain, REFUSED):
                 raise UserError(
-                    f"No access to '{place}': {reason(error)}. Give the credentials that the store's fsspec package reads "
-                    "(for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; FSSPEC_S3_ANON=true for open data)"
+                    f"No access to '{place}': {reason(chain[-1])}. Give the credentials that the store's fsspec package "
+                    "reads (for s3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; FSSPEC_S3_ANON=true for open data)"
                 ) from None
             if pause is None:
                 raise UserError(
-                    f"'{place}' cannot be read, after {len(PAUSES) + 1} attempts: {reason(error)}. Go on with --resume when "
-                    "the store answers again"
+                    f"'{place}' cannot be read, after {len(PAUSES) + 1} attempts: {reason(chain[-1])}. Go on with "
+                    "--resume when the store answers again"
                 ) from None
             sleep(pause)
     raise AssertionError("unreachable")
+
+
+def _causes(error: BaseException) -> Iterator[Exception]:
+    """An error and those behind it: the file system of https says of a server that is down that there is no such file."""
+    cause: BaseException | None = error
+    while isinstance(cause, Exception):
+        yield cause
+        cause = cause.__cause__
+
+
+def _says(chain: list[Exception], words: tuple[str, ...]) -> bool:
+    told = " ".join(f"{type(error).__name__} {error}" for error in chain if not isinstance(error, FileNotFoundError)).lower()
+    return any(word in told for word in words)
 
 
 def _gone(place: str) -> DataError:
