@@ -86,7 +86,7 @@ class TrainingDisplay:
 
     def _begin_run(self, prepared: Prepared) -> None:
         self.begun = True
-        pack, facts = prepared.pack, prepared.facts
+        pack, facts = prepared.whole, prepared.facts
         shape = " x ".join(str(n) for n in facts.shape)
         labels = f"{len(facts.labels)} labels" if facts.labels else "no labels"
         self.tell("data", f"{len(pack):,} samples of {shape}, {labels}")

@@ -15,13 +15,16 @@ from pellucid.core.random import Key
 ROUNDS = 8  # all orders of 2, 3, 5 and 6 samples are equally frequent (chi-square over 24,000 epochs, p > 0.01)
 
 
-def order(seed: int, epoch: int, count: int, positions: NDArray[np.integer]) -> NDArray[np.int64]:
+def order(
+    seed: int, epoch: int, count: int, positions: NDArray[np.integer], purpose: str = "order"
+) -> NDArray[np.int64]:
     """The samples at `positions` of an epoch.
 
     Arguments:
         seed, epoch: choose the permutation.
         count: samples in the data set.
         positions: (B,) places within the epoch, each in range(count).
+        purpose: another one, another permutation.
 
     Returns:
         (B,) sample ids: a bijection of range(count) over all places.
@@ -32,7 +35,7 @@ def order(seed: int, epoch: int, count: int, positions: NDArray[np.integer]) -> 
     places = np.asarray(positions)
     if count < 1 or (places.size and not 0 <= places.min() <= places.max() < count):
         raise ValueError(f"positions must lie in range({count}), a range that is not empty")
-    return _permuted(places, _keys(seed, epoch)[:, None], count)
+    return _permuted(places, _keys(seed, epoch, purpose)[:, None], count)
 
 
 def stream(seed: int, count: int, start: int, n: int) -> NDArray[np.int64]:
@@ -59,8 +62,8 @@ def stream(seed: int, count: int, start: int, n: int) -> NDArray[np.int64]:
     return _permuted(places, keys[:, epochs - epochs[0]], count)
 
 
-def _keys(seed: int, epoch: int) -> NDArray[np.uint64]:
-    keys: NDArray[np.uint64] = Key(seed, "order", epoch).bits([0], ROUNDS)[0]
+def _keys(seed: int, epoch: int, purpose: str = "order") -> NDArray[np.uint64]:
+    keys: NDArray[np.uint64] = Key(seed, purpose, epoch).bits([0], ROUNDS)[0]
     return keys
 
 

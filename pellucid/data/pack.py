@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,7 @@ from pellucid.core.errors import DataError
 from pellucid.core.files import sha256
 from pellucid.core.items import Origin, Rejection
 from pellucid.core.reason import reason
+from pellucid.data.order import stream
 
 VERSION = 1
 SAMPLES, LABELS, SOURCES, MANIFEST = "samples.npy", "labels.npy", "sources.jsonl", "manifest.json"
@@ -37,11 +38,16 @@ class Pack:
         manifest: the content of its manifest.
     """
 
+    KIND: ClassVar[str] = "pack"
+    """What its manifest calls itself."""
+    KEEPS: ClassVar[bool] = True
+    """Whether it has the samples themselves."""
+
     def __init__(self, folder: Path, manifest: Mapping[str, Any]) -> None:
         self.folder = folder
         self.manifest = manifest
         self.label_names: tuple[str, ...] = tuple(manifest["label_names"])
-        self.samples: NDArray[Any] = np.load(folder / SAMPLES, mmap_mode="r", allow_pickle=False)
+        self.samples = self._samples()
         self.labels: NDArray[np.int64] = np.load(folder / LABELS, mmap_mode="r", allow_pickle=False)
         self.captioned = int(manifest.get("captioned", 0))  # how many samples have captions
         self.missing = int(manifest.get("missing", 0))  # how many lack values, which are NaN
@@ -57,7 +63,7 @@ class Pack:
             DataError: no pack, one of another version, or a damaged one.
         """
         folder = Path(folder)
-        manifest = _manifest(folder)
+        manifest = _manifest(folder, cls.KIND)
         try:
             pack = cls(folder, manifest)
             problem = pack._damage()
@@ -91,6 +97,13 @@ class Pack:
         start, end = self._places[sample : sample + 2]
         line = bytes(self._lines[start:end]).decode("utf-8", "replace")
         return tuple(caption for caption in line.strip("\n").split("\t") if caption)
+
+    def stream(
+        self, seed: int, start: int, n: int, among: NDArray[np.int64] | None = None
+    ) -> NDArray[np.int64]:
+        """The ids (n,) at places start .. start + n - 1 of training on all samples, or on those `among` them."""
+        ids = stream(seed, len(self) if among is None else len(among), start, n)
+        return ids if among is None else among[ids]
 
     def __reduce__(self) -> tuple[Callable[[Path], "Pack"], tuple[Path]]:
         return Pack.open, (self.folder,)  # a worker process maps the files, it is not sent them
@@ -150,6 +163,10 @@ class Pack:
             if sha256(self.folder / name) != self.manifest["files"][name]["sha256"]:
                 raise DataError(f"The pack '{self.folder}' is damaged: the content of {name} changed. Pack the data again.")
 
+    def _samples(self) -> NDArray[Any]:
+        samples: NDArray[Any] = np.load(self.folder / SAMPLES, mmap_mode="r", allow_pickle=False)
+        return samples
+
     def _damage(self) -> str:
         """What is wrong by size and shape, or nothing."""
         if lacks := [name for name in ("content", "fingerprint", "notes", "settings") if name not in self.manifest]:
@@ -163,20 +180,20 @@ class Pack:
             if size != expected:
                 return f"{name} has {size} bytes, expected {expected}"
         count, shape = self.manifest["count"], self.manifest["shape"]
-        if [*self.samples.shape] != [count, *shape] or self.labels.shape != (count,):
+        if [*self.samples.shape] != [count * self.KEEPS, *shape] or self.labels.shape != (count,):
             return f"its arrays are not the {count} samples of shape {tuple(shape)} that the manifest says"
         if self.captioned and (self._places.shape != (count + 1,) or np.diff(self._places).min() < 0):
             return "its captions are not those of its samples"
         return ""
 
 
-def _manifest(folder: Path) -> dict[str, Any]:
+def _manifest(folder: Path, kind: str) -> dict[str, Any]:
     path = folder / MANIFEST
     if not path.is_file():
         raise DataError(f"'{folder}' is not a packed data set: it has no {MANIFEST}. A run packs its data into RUN/data.")
     try:
         manifest = json.loads(path.read_bytes())
-        version = manifest["pack"]
+        version = manifest[kind]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise DataError(f"'{path}' is not the manifest of a packed data set. Pack the data again.") from error
     if version != VERSION:

@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Self
+from types import TracebackType
+from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from pellucid.core.errors import DataError
 from pellucid.core.files import atomic_folder, sha256
@@ -37,32 +38,65 @@ def write_pack(
         DataError: no item among the records, items of different shapes, or `folder` holds something else.
         UserError: the folder cannot be written.
     """
-    folder = Path(folder)
+    write(records, Path(folder), Pack.KIND, settings or {}, fingerprint)
+    return Pack.open(folder)
+
+
+class Rows(Protocol):
+    """Where samples go, one by one."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    count: int
+
+    def append(self, row: NDArray[Any]) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def write(
+    records: Iterable[Record], folder: Path, kind: str, settings: Mapping[str, Any], fingerprint: str, *,
+    rows: Callable[[Path, Sequence[int], DTypeLike], Rows] = GrowingArray,
+    finish: Callable[[Path], str] = lambda _building: "",
+) -> None:  # fmt: skip
+    """The same for whatever has the manifest of a pack.
+
+    Arguments:
+        kind: what the manifest calls it.
+        rows: takes the samples.
+        finish: writes what else there is into a folder, and returns a hash of the samples, where there is no file of them.
+    """
     if folder.is_dir() and any(folder.iterdir()) and not (folder / MANIFEST).is_file():
         raise DataError(f"'{folder}' holds other files than a pack; give a new or empty folder.")
     with atomic_folder(folder) as building:
-        facts = _write_arrays(records, building)
+        facts = _write_arrays(records, building, rows)
+        own = finish(building)
         files = {
             name: {"size": (building / name).stat().st_size, "sha256": sha256(building / name)}
             for name in sorted(file.name for file in building.iterdir())
         }
         captions = [files[CAPTIONS]["sha256"]] if facts["captioned"] else []
-        data = [files[SAMPLES]["sha256"], files[LABELS]["sha256"], facts["label_names"], *captions]
+        data = [own or files[SAMPLES]["sha256"], files[LABELS]["sha256"], facts["label_names"], *captions]
         content = hashlib.sha256(json.dumps(data).encode()).hexdigest()
         manifest = {
-            "pack": VERSION, **facts, "content": content, "files": files,
-            "settings": dict(settings or {}), "fingerprint": fingerprint,
+            kind: VERSION, **facts, "content": content, "files": files,
+            "settings": dict(settings), "fingerprint": fingerprint,
         }
         (building / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
-    return Pack.open(folder)
 
 
-def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
+def _write_arrays(
+    records: Iterable[Record], building: Path, rows: Callable[[Path, Sequence[int], DTypeLike], Rows]
+) -> dict[str, Any]:
     """Writes all but the manifest; returns what the manifest says of it."""
     names: dict[str, int] = {}
     notes: Counter[str] = Counter()
     rejected = missing = 0
-    samples: GrowingArray | None = None
+    samples: Rows | None = None
     with ExitStack() as stack:
         labels = stack.enter_context(GrowingArray(building / LABELS, (), np.int64))
         sources = stack.enter_context((building / SOURCES).open("w", encoding="utf-8"))
@@ -70,7 +104,7 @@ def _write_arrays(records: Iterable[Record], building: Path) -> dict[str, Any]:
         for record in records:
             if isinstance(record, Item):
                 if samples is None:
-                    array = GrowingArray(building / SAMPLES, record.data.shape, record.data.dtype)
+                    array = rows(building / SAMPLES, record.data.shape, record.data.dtype)
                     samples = stack.enter_context(array)
                 _check(record, samples)
                 samples.append(record.data)
@@ -124,7 +158,7 @@ class _Captions:
             (self._building / PLACES).unlink()
 
 
-def _check(item: Item, samples: GrowingArray) -> None:
+def _check(item: Item, samples: Rows) -> None:
     if (item.data.shape, item.data.dtype) != (samples.shape, samples.dtype):
         raise DataError(
             f"'{item.source}' is {item.data.dtype} {item.data.shape}, the samples before it are "

@@ -97,7 +97,7 @@ def survey(path: Path, size: Size, channels: int | None, bounds: Bounds) -> tupl
         raise DataError(f"'{path}' holds no samples of several parts: expected files of the same name but for its end, such "
                         f"as 17.png, 17.wav and 17.txt; most names have {have}")
     if "picture" in usual:
-        found = Survey.of(path, size, channels)
+        found = Survey.of(find(path), path, size, channels)
         canvas = found.canvas
         parts["picture"] = Picture(
             height=canvas.height, width=canvas.width, channels=canvas.channels, patch=bounds.patch

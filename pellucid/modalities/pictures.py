@@ -25,11 +25,11 @@ def read_pictures(
     Raises:
         DataError: not one of them can be read.
     """
-    survey = Survey.of(path, size, channels)
+    survey = Survey.of(find(path), path, size, channels)
     first: Rejection | None = None
     notes = survey.notes  # on the first source of which anything is read
     for source in find(path, column):
-        reading = _Reading(survey, labels, notes)
+        reading = Reading(survey, labels, notes)
         for record in reading.records(source):
             if isinstance(record, Rejection):
                 first = first or record
@@ -41,12 +41,12 @@ def read_pictures(
 
 
 @dataclass
-class _Reading:
-    """Of one source."""
+class Reading:
+    """Of one source, by what a survey has settled; `notes` are for its origin, before those of its pictures."""
 
     survey: Survey
     labels: bool
-    notes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
     count: int = 0
     found: dict[str, None] = field(default_factory=dict)
 
@@ -54,10 +54,14 @@ class _Reading:
         if isinstance(source, Rejection):
             yield source
             return
-        for entry in source.entries():
-            yield entry if isinstance(entry, Rejection) else self._item(entry, source)
+        yield from self.items(source)
         if self.count:
             yield from self._origins(source)
+
+    def items(self, source: Source) -> Iterator[Item | Rejection]:
+        """The pictures in it, and what is none."""
+        for entry in source.entries():
+            yield entry if isinstance(entry, Rejection) else self._item(entry, source)
 
     def _item(self, entry: Entry, source: Source) -> Item | Rejection:
         try:

@@ -14,7 +14,6 @@ from pellucid.modalities.levels import Levels, black_and_white
 from pellucid.modalities.open_picture import KINDS, open_picture, why
 from pellucid.modalities.picture import Picture
 from pellucid.sources.entry import Entry
-from pellucid.sources.find import find
 from pellucid.sources.source import Source
 
 
@@ -35,24 +34,30 @@ class Survey:
     notes: tuple[str, ...]
 
     @classmethod
-    def of(cls, path: Path, size: Size, channels: int | None) -> "Survey":
+    def of(
+        cls, found: Iterable[Source | Rejection], where: Path | str, size: Size, channels: int | None
+    ) -> "Survey":
         """In memory that grows with the number of different sizes and labels only.
 
+        Arguments:
+            found: sources to look at.
+            where: they lie, for messages.
+
         Raises:
-            DataError: no picture in `path`.
+            DataError: no picture in them.
             ConfigError: a size or number of channels that cannot be had.
         """
         kinds: defaultdict[type[Picture], _Seen] = defaultdict(_Seen)
         rejected: Rejection | None = None
-        for source in find(path):
+        for source in found:
             for entry in source.entries() if isinstance(source, Source) else [source]:
-                found = _look(entry, kinds)
-                rejected = rejected or found
+                refused = _look(entry, kinds)
+                rejected = rejected or refused
         if not any(seen.sizes for seen in kinds.values()):
-            raise nothing(path, rejected)
+            raise nothing(where, rejected)
         kind, seen = max(kinds.items(), key=lambda pair: pair[1].sizes.total())
         canvas, note = Canvas.choose(seen.sizes, seen.choose_channels(channels), size)
-        levels, ranges = seen.levels(path)
+        levels, ranges = seen.levels(where)
         common = int(len(seen.tops) == 1 and None not in seen.tops)
         return cls(canvas=replace(canvas, levels=levels), kind=kind, common=common, notes=(note, *ranges))
 
@@ -96,13 +101,13 @@ class _Seen:
             )
         return wanted
 
-    def levels(self, path: Path) -> tuple[Levels, list[str]]:
+    def levels(self, where: Path | str) -> tuple[Levels, list[str]]:
         known, notes = {}, []
         for name, (least, most) in self.extremes.items():
             try:
                 low, high, note = black_and_white(np.dtype(name), least, most)
             except DataError as error:
-                raise DataError(f"The arrays in '{path}' hold {error}") from None
+                raise DataError(f"The arrays in '{where}' hold {error}") from None
             known[name] = low, high
             notes.append(note)
         return Levels(known=known), notes
@@ -120,7 +125,7 @@ def _look(entry: Entry | Rejection, kinds: defaultdict[type[Picture], _Seen]) ->
     return None
 
 
-def nothing(path: Path, example: Rejection | None) -> DataError:
+def nothing(where: Path | str, example: Rejection | None) -> DataError:
     """The error for a data set without a picture."""
     why = f"For example '{example.source}': {example.reason}." if example else "It is empty."
-    return DataError(f"'{path}' holds no picture that can be read ({KINDS}; in folders, zip, tar, parquet). {why}")
+    return DataError(f"'{where}' holds no picture that can be read ({KINDS}; in folders, zip, tar, parquet). {why}")

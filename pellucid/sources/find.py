@@ -9,6 +9,7 @@ from pellucid.sources import sources
 from pellucid.sources.companions import TABLES, Companions
 from pellucid.sources.limits import LARGEST
 from pellucid.sources.source import Source
+from pellucid.sources.store import is_url
 from pellucid.sources.walk import shown, walk
 
 
@@ -61,7 +62,7 @@ def kind_of(path: Path) -> type[Source]:
 
 def is_remote(path: Path) -> bool:
     """Whether `path` is no place on this machine's disk."""
-    return kind_of(path) is sources["hub"]
+    return is_url(path) or kind_of(path) is sources["hub"]
 
 
 @cache

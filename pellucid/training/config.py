@@ -32,7 +32,9 @@ class DataConfig(BaseModel):
 
     `size` is the longer side in pixels, or [height, width] exactly, of volumes [depth, height, width]; None: as the data is.
     `channels` is 1 for grey, 3 for RGB, 4 to keep transparency; `condition` what samples are conditioned on; `flip` and
-    `shift` are as `Augmentation` has them.
+    `shift` are as `Augmentation` has them. `stream`: pictures stay in their shards and are read again in each pass, with no
+    more than `memory` MiB of them at a time, which decides how well they are shuffled; else all are packed into the run's
+    folder once.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -43,6 +45,8 @@ class DataConfig(BaseModel):
     condition: str = Field("auto", min_length=1)
     flip: Flip = "none"
     shift: int = Field(0, ge=0, le=LARGEST)
+    stream: bool = False
+    memory: int = Field(1024, ge=1)
 
     @property
     def column(self) -> str | None:

@@ -76,7 +76,7 @@ def fit(config: RunConfig, prepared: Prepared, folder: Path, device: str, fixed:
     seconds = 60 * minutes - (perf_counter() - began) - after
     best = first if law is None else min(speeds, key=lambda one: _middle(law, one, seconds))
     samples = max(float(best.config.training.batch), best.rate * seconds)
-    lines = {"plan": _told(best, samples, len(prepared.pack), minutes)}
+    lines = {"plan": _told(best, samples, len(prepared.whole), minutes)}
     event: dict[str, Any] = {"minutes": minutes, "planned": samples, "rate": best.rate, "parameters": best.parameters}
     expected = _expected(best, prepared, law, samples, device)
     if expected is not None:
@@ -118,7 +118,8 @@ def _at_a_size(
 ) -> tuple[RunConfig, Prepared, Speed]:
     """Pictures halved until there is time for FEWEST of them."""
     side = max(prepared.facts.shape[1:])
-    while prepared.kind["name"] == "image" and first.rate * seconds < FEWEST and side // 2 >= SMALLEST:
+    pictures = prepared.kind["name"] == "image" and prepared.stream is None  # which would have to be read all again
+    while pictures and first.rate * seconds < FEWEST and side // 2 >= SMALLEST:
         side //= 2
         config = apply_settings(first.config, [f"data.size={side}"])
         prepared = prepare(config, folder)

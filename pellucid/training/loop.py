@@ -12,16 +12,14 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-import numpy as np
 import torch
 
 from pellucid.codecs.identity import Identity
 from pellucid.conditioners.caption import Caption
 from pellucid.conditioners.reader import Reader
-from pellucid.core.errors import ConfigError
+from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.core.files import atomic_write, clear_temporaries
 from pellucid.core.lock import locked
-from pellucid.data.held_out import held_out
 from pellucid.denoisers.consistency import Consistency
 from pellucid.evaluation.contents import contents, write_examples
 from pellucid.evaluation.levels import measure_levels
@@ -113,7 +111,8 @@ def _run(
         clear_temporaries(place)
     saved = folder / "checkpoints"
     again = resume and bool(checkpoints(saved))
-    prepared = prepare(config, folder / "data", started=again or (resume and begun(folder / "codec")))
+    started = again or (resume and begun(folder / "codec"))
+    prepared = prepare(config, folder / "data", started=started, tell=tell)
     config, budget = config.model_copy(update={"modality": prepared.kind}), None
     if fit is not None and new and config.training.minutes is not None:
         budget = fit(config, prepared, folder / "data")
@@ -127,6 +126,9 @@ def _run(
     if model.codec.learned:
         check_learning(config, prepared, model)
     stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
+    if stages and prepared.stream is not None:
+        raise UnsupportedError("data.stream trains a denoiser alone, not what goes before it (an autoencoder, a reader of "
+                               "captions, a teacher's pairs): leave it out, and the data is packed")  # fmt: skip
     ranks.check(config, stages=stages, profile=isinstance(state.loss, DenoisingLoss) and state.loss.profile is not None)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
@@ -142,7 +144,7 @@ def _run(
         if budget is not None:
             budget.announce()
             journal.write("budget", state.seen, **budget.event)
-        standing = None if sharded else standing_of(config, model, batches, folder / LOG)
+        standing = None if sharded else standing_of(config, model, prepared, folder / LOG)
         ranks.wait()  # for those who follow: all is settled
         steps = Steps(config.training, state, batches, saved, identity, journal, observer, standing, ranks=ranks)
         ranks.wait()  # they have read it
@@ -168,7 +170,7 @@ def _follow(folder: Path, device: str, ranks: Ranks) -> Model:
     """Train along with the first rank, by what it has settled; nothing is written."""
     ranks.wait()
     config = load_config(folder / CONFIG)
-    prepared = prepare(config, folder / "data", started=True)
+    prepared = prepare(config, folder / "data", started=True, tell=lambda _name, _text: None)
     config = config.model_copy(update={"modality": prepared.kind})
     model, state, batches = assemble(config, prepared, device, start=keep_start(config, folder), ranks=ranks)
     identity, saved = _identity(config, prepared), folder / "checkpoints"
@@ -189,7 +191,8 @@ def _learn_before(
     stage = folder / "codec"
     if model.codec.learned:
         learn_codec(config, prepared, model, stage, identity, observer)
-    if not isinstance(model.codec, Identity) and batches.augmentation == Augmentation():  # else encoded as they come
+    plain = batches.augmentation == Augmentation() and prepared.stream is None
+    if not isinstance(model.codec, Identity) and plain:  # else encoded as they come
         batches = replace(batches, latents=encoded(model, prepared.pack, stage, identity))
     if reads(model) and again:
         model.card["reading"] = told(folder / "reading")
@@ -226,7 +229,7 @@ def assemble(
         start_from(model, start, rank=config.training.rank, seed=config.seed)
     caption = model.conditioners.get("caption")
     if isinstance(caption, Caption):
-        caption.learn_words(text for sample in range(len(prepared.pack)) for text in prepared.pack.captions(sample))
+        caption.learn_words(text for sample in range(len(prepared.whole)) for text in prepared.whole.captions(sample))
     times = build_times(config, model.denoiser)
     teacher = Model.load(start) if start is not None and isinstance(model.denoiser, Consistency) else None
     state = _assemble_state(config, model, times, torch.device(device), teacher, ranks)
@@ -308,18 +311,16 @@ def _assemble_state(
 def _assemble_batches(
     config: RunConfig, prepared: Prepared, model: Model, times: Times, noises: dict[str, tuple[int, ...]]
 ) -> Batches:
-    count, share = len(prepared.pack), prepared.modality.given if config.loss.given is None else config.loss.given
-    held = held_out(count, config.training.held_out or 0, config.seed)
-    if held.all():
-        raise ConfigError(f"training.held_out = {config.training.held_out} leaves nothing of {count} samples to train on")
+    share = prepared.modality.given if config.loss.given is None else config.loss.given
+    held = prepared.held_out(config)
     conditions = Conditions(model.conditioners, config.loss.drop_condition, Revealing(share))
     forced, sourced = forced_share(config, prepared.modality), prepared.modality.sourced
     return Batches(
-        prepared.pack, prepared.modality, model.codec, model.denoiser.process, times,
+        prepared.whole, prepared.modality, model.codec, model.denoiser.process, times,
         config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
         forcing=Forcing(forced, prepared.modality.spans) if forced else Leading(sourced) if sourced else None,
-        among=np.flatnonzero(~held) if held.any() else None,
+        among=prepared.trained_on(held) if held.any() else None,
     )  # fmt: skip
 
 
@@ -331,7 +332,7 @@ def _finish(config: RunConfig, prepared: Prepared, model: Model, state: Training
         model.add_weak().load_state_dict(state.weak)
     before = sum(model.card.get(stage, {}).get("minutes", 0.0) for stage in ("codec", "reading", "pairs"))
     model.card |= {
-        "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.pack),
+        "samples_seen": state.seen, "steps": state.step, "data": prepared.pack.content, "data_count": len(prepared.whole),
         "minutes": round(before + state.plan.elapsed / 60, 2), "seed": config.seed,
     }  # fmt: skip
     if isinstance(state.loss, DenoisingLoss) and state.loss.times is not None:
@@ -347,9 +348,11 @@ def _identity(config: RunConfig, prepared: Prepared) -> str:
     unused = {name: True for name, there in stages.items() if not there}
     exclude: Any = {"training": FREE, "data": {"path"}, "sampling": True, **unused}
     values = config.model_dump(mode="json", exclude=exclude)
-    if not config.training.held_out:  # as before there was such a setting
+    if not config.training.held_out:  # as before there were such settings
         del values["training"]["held_out"]
-    return sha256(json.dumps([values, prepared.pack.content], sort_keys=True).encode()).hexdigest()
+    if not config.data.stream:
+        del values["data"]["stream"], values["data"]["memory"]
+    return sha256(json.dumps([values, prepared.whole.content], sort_keys=True).encode()).hexdigest()
 
 
 def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: Model) -> None:
@@ -357,7 +360,7 @@ def _write_summary(folder: Path, config: RunConfig, prepared: Prepared, model: M
     facts = prepared.facts
     summary = {
         "command": _command(),
-        "data": {"path": config.data.path, **contents(prepared.pack), "mean": facts.mean, "std": facts.std},
+        "data": {"path": config.data.path, **contents(prepared.whole), "mean": facts.mean, "std": facts.std},
         "network": {**config.network, "parameters": sum(p.numel() for p in model.denoiser.parameters())},
         **({"codec": _codec_summary(model)} if model.codec.learned else {}),
         "hardware": {

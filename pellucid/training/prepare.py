@@ -7,12 +7,15 @@ from shutil import rmtree
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pellucid.core.config import build
-from pellucid.core.errors import ConfigError, DataError
+from pellucid.core.errors import ConfigError, DataError, UnsupportedError
 from pellucid.core.items import Record
 from pellucid.data.hashing import fingerprint
+from pellucid.data.held_out import held_out
 from pellucid.data.pack import Pack, is_pack
+from pellucid.data.stream import Stream
 from pellucid.data.write import write_pack
 from pellucid.modalities import modalities
 from pellucid.modalities.modality import Modality
@@ -21,6 +24,7 @@ from pellucid.model.config import Facts, Section
 from pellucid.sources.find import is_remote
 from pellucid.training.config import RunConfig
 from pellucid.training.forcing import forced_share
+from pellucid.training.streaming import Tell, check_packed, check_streamed, streamed
 
 STATISTICS = 2048
 """Samples, spread over the data, from which mean and standard deviation are taken."""
@@ -33,21 +37,53 @@ Watch = Callable[[Iterator[Record]], Iterator[Record]]
 
 @dataclass(frozen=True)
 class Prepared:
-    """Packed data and what it decides; `kind` is the section of its modality, with its name."""
+    """Packed data and what it decides; `kind` is the section of its modality, with its name.
+
+    Of a `stream`, which holds all samples, `pack` is a sample, by which the data and the model are looked at.
+    """
 
     pack: Pack
     modality: Modality
     facts: Facts
     kind: Section
+    stream: Stream | None = None
+
+    @property
+    def whole(self) -> Pack:
+        """All samples."""
+        return self.stream or self.pack
+
+    def held_out(self, config: RunConfig) -> NDArray[np.bool_]:
+        """Which samples of `pack` are not trained on.
+
+        Raises:
+            ConfigError: all of them.
+        """
+        count, wanted = len(self.pack), config.training.held_out or 0
+        held = held_out(count, wanted, config.seed)
+        if held.all():
+            raise ConfigError(f"training.held_out = {wanted} leaves nothing of {count} samples to train on")
+        return held
+
+    def trained_on(self, held: NDArray[np.bool_]) -> NDArray[np.int64]:
+        """The ids of all samples but those of `pack` that are held out."""
+        if self.stream is None:
+            return np.flatnonzero(~held)
+        kept = np.ones(len(self.stream), dtype=bool)
+        kept[self.stream.look[held]] = False
+        return np.flatnonzero(kept)
 
 
-def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Watch = iter) -> Prepared:
+def prepare(
+    config: RunConfig, folder: Path, *, started: bool = False, watch: Watch = iter, tell: Tell | None = None
+) -> Prepared:
     """Read and pack `config.data` into `folder`, or open the pack that is there and still current.
 
     Arguments:
         started: a run has trained on the pack that is there, which is then not given up for other data, and serves when
             the source is gone.
         watch: passes on the records while they are read, and may count them.
+        tell: shows a line under a name, how far a stream is read; None: of data that is a stream there is no use.
 
     Raises:
         DataError: nothing readable, or labels or captions asked for where there are none.
@@ -56,11 +92,13 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
     path = Path(config.data.path)
     kind = kind_of(config)
     reader: Modality = build(modalities, kind)
-    pack = _packed(config, path, folder, reader, kind, started, watch)
+    stream = _streamed(config, folder, kind, started, tell)
+    pack = _packed(config, path, folder, reader, kind, started, watch) if stream is None else Pack.open(folder)
+    whole = stream or pack
     wanted, column = config.data.condition, config.data.column
     meant = wanted if column is None else reader.column
-    with_captions = meant in ("auto", "caption") and bool(pack.captioned)
-    with_labels = meant in ("auto", "label") and bool(pack.label_names)
+    with_captions = meant in ("auto", "caption") and bool(whole.captioned)
+    with_labels = meant in ("auto", "label") and bool(whole.label_names)
     if wanted == "label" and not with_labels:
         raise DataError(
             f"condition = label, but '{path}' has no labels: expected sub-folders named by label, or a labels file beside "
@@ -76,20 +114,20 @@ def prepare(config: RunConfig, folder: Path, *, started: bool = False, watch: Wa
             f"condition = caption, but '{path}' has no captions: expected metadata.jsonl or metadata.csv with the columns "
             "file_name and text, a .txt file beside each picture, or a Parquet column named text or caption"
         )
-    if with_labels and int(np.asarray(pack.labels).min()) < 0:
+    if with_labels and int(np.asarray(whole.labels).min()) < 0:
         raise ConfigError(
             f"Some samples in '{path}' have no label: use --condition none, or move every file into a sub-folder"
         )
     learned = reader.learn(pack[pack.spread(STATISTICS)][0], pack.details)
     modality = assemble_modality(kind, learned)
     mean, std = _statistics(pack, modality)
-    labels = pack.label_names if with_labels else ()
+    labels = whole.label_names if with_labels else ()
     share = modality.given if config.loss.given is None else config.loss.given
     facts = Facts(
         shape=pack.shape, labels=labels, captions=with_captions, given=share > 0, forced=forced_share(config, modality) > 0,
         missing=bool(pack.missing), categories=modality.categories, mean=mean, std=std, modality=learned,
     )  # fmt: skip
-    return Prepared(pack, modality, facts, kind)
+    return Prepared(pack, modality, facts, kind, stream)
 
 
 def kind_of(config: RunConfig) -> Section:
@@ -107,8 +145,21 @@ def kind_of(config: RunConfig) -> Section:
         return own
     if asked.get("name") != "auto":
         return asked
+    if config.data.stream:
+        return {**asked, **PICTURES}
     name = next((name for name in modalities if modalities[name]().recognises(path)), PICTURES["name"])
     return {**asked, "name": name}
+
+
+def _streamed(config: RunConfig, folder: Path, kind: Section, started: bool, tell: Tell | None) -> Stream | None:
+    """The stream that is asked for, if one is."""
+    if not config.data.stream:
+        check_packed(Path(config.data.path))
+        return None
+    if tell is None:
+        raise UnsupportedError("data.stream is for training alone: leave it out here, and the data is packed")
+    check_streamed(kind)
+    return streamed(config, folder, started=started, tell=tell)
 
 
 def _packed(

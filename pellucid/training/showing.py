@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.core.random import Draws, Keyed
-from pellucid.data.order import stream
 from pellucid.data.pack import Pack
 from pellucid.training.augmentation import Augmentation
 
@@ -27,8 +26,7 @@ class Showing:
     def at(cls, pack: Pack, seed: int, start: int, n: int, among: NDArray[np.int64] | None = None) -> "Showing":
         """Positions start .. start + n - 1 of the stream of all samples, or of those `among` them."""
         positions, count = np.arange(start, start + n, dtype=np.int64), len(pack) if among is None else len(among)
-        ids, epochs = stream(seed, count, start, n), positions // count
-        ids = ids if among is None else among[ids]
+        ids, epochs = pack.stream(seed, start, n, among), positions // count
         parts = [(int(epoch), epochs == epoch) for epoch in range(epochs[0], epochs[-1] + 1)]
         return cls(pack, positions, ids, [(epoch, here, Keyed(seed, ids[here])) for epoch, here in parts])
 

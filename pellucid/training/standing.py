@@ -24,9 +24,9 @@ from pellucid.evaluation.history import History
 from pellucid.evaluation.limits import by_heart
 from pellucid.evaluation.outside import losses as surprises
 from pellucid.model.model import Model
-from pellucid.training.batches import Batches
 from pellucid.training.config import RunConfig
 from pellucid.training.journal import Journal
+from pellucid.training.prepare import Prepared
 from pellucid.training.state import TrainingState
 
 EVENT, REACHED = "held out", "reached"
@@ -136,14 +136,15 @@ class Standing:
         return _rounded(np.sort(untold))
 
 
-def standing_of(config: RunConfig, model: Model, batches: Batches, log: Path) -> Standing | None:
+def standing_of(config: RunConfig, model: Model, prepared: Prepared, log: Path) -> Standing | None:
     """Of a run that holds something out, and whose model has such a loss."""
-    if batches.among is None or not measurable(model):
+    held = prepared.held_out(config)
+    if not held.any() or not measurable(model):
         return None
-    held = np.setdiff1d(np.arange(len(batches.pack)), batches.among)
     return Standing(
-        model=model, pack=batches.pack, held_out=held, trained=batches.among, seed=config.seed, log=log
-    )
+        model=model, pack=prepared.pack, held_out=np.flatnonzero(held), trained=np.flatnonzero(~held), seed=config.seed,
+        log=log,
+    )  # fmt: skip
 
 
 def _some(ids: NDArray[np.int64]) -> NDArray[np.int64]:

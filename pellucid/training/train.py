@@ -126,7 +126,8 @@ def train(
 def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
     """The recipe that suits the kind of data, which `data.path=...` among the flags says."""
     asked = apply_settings(RunConfig(), [flag for flag in flags if flag.startswith("data.path=")])
-    asked = apply_settings(asked, [setting for setting in settings if setting.startswith("modality.")])
+    known = ("modality.", "data.stream")
+    asked = apply_settings(asked, [setting for setting in settings if setting.strip().startswith(known)])
     recipe = modalities[kind_of(asked)["name"]].recipe
     return load_recipe(recipe) if recipe else RunConfig()
 
