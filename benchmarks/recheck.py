@@ -67,7 +67,7 @@ class Number:
     @property
     def call(self) -> str:
         """As it would be written in Python, for a seed."""
-        return f"checks.{self.check}(0, {', '.join(f'{name}={value!r}' for name, value in self.settings.items())})"
+        return f"checks.{self.check}({', '.join(['0', *(f'{name}={value!r}' for name, value in self.settings.items())])})"
 
 
 @dataclass
@@ -81,19 +81,29 @@ class Results:
     def open(cls, file: Path) -> "Results":
         return cls(file, json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
-    def __call__(self, number: Number, seed: int, *, again: bool = False) -> tuple[float, float]:
+    def __call__(self, number: Number, seed: int = 0) -> tuple[float, float]:
         """The value and what it took, measured unless it is known."""
-        asked = json.dumps([package(), number.check, number.settings, seed], sort_keys=True)
-        key = sha256(asked.encode()).hexdigest()[:20]
-        if again or key not in self.found:
+        if not self.knows(number, seed):
             began = perf_counter()
             value = number.measure(seed)
-            self.found[key] = (value, perf_counter() - began)
+            self.found[_asked(number, seed)] = (value, perf_counter() - began)
             self.file.parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.file) as temporary:
                 temporary.write_text(json.dumps(self.found, indent=1), encoding="utf-8")
-        value, seconds = self.found[key]
+        value, seconds = self.found[_asked(number, seed)]
         return value, seconds
+
+    def knows(self, number: Number, seed: int = 0) -> bool:
+        return _asked(number, seed) in self.found
+
+    def forget(self, number: Number) -> None:
+        self.found.pop(_asked(number, 0), None)
+
+
+def _asked(number: Number, seed: int) -> str:
+    """What a value is kept under."""
+    asked = json.dumps([package(), number.check, number.settings, seed], sort_keys=True)
+    return sha256(asked.encode()).hexdigest()[:20]
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -113,7 +123,11 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"no number in {asked.table.name} has {' or '.join(asked.words) or 'quick'} in its name", file=sys.stderr)
         return 2
     results = Results.open(asked.results)
-    return learn(numbers, results, asked.seeds) if asked.learn else recheck(numbers, results, again=asked.again)
+    if asked.learn:
+        return learn(numbers, results, asked.seeds)
+    for number in numbers if asked.again else ():
+        results.forget(number)
+    return recheck(numbers, results)
 
 
 def read(table: Path = TABLE) -> list[Number]:
@@ -121,19 +135,20 @@ def read(table: Path = TABLE) -> list[Number]:
     return [Number(**line) for line in tomllib.loads(table.read_text(encoding="utf-8"))["number"]]
 
 
-def recheck(numbers: Sequence[Number], results: Results, *, again: bool = False) -> int:
+def recheck(numbers: Sequence[Number], results: Results) -> int:
     """Print each number with its interval and verdict; 1 if one has drifted."""
     drifted = []
     for place, number in enumerate(numbers):
-        left = sum(one.seconds for one in numbers[place:])
-        print(f"[{place + 1}/{len(numbers)}, about {left / 60:.1f} minutes left] {number.name}", file=sys.stderr, flush=True)
-        value, _ = results(number, 0, again=again)
+        left = sum(one.seconds for one in numbers[place:] if not results.knows(one)) / 60
+        print(f"[{place + 1}/{len(numbers)}, about {left:.1f} minutes left] {number.name}", file=sys.stderr, flush=True)
+        value, _ = results(number)
+        between = f"{number.low:.5g} to {number.high:.5g}"
         verdict = "as expected" if number.holds(value) else "DRIFTED"
-        print(f"{number.name:<34} {value:>11.5g}  in {number.low:.5g} to {number.high:.5g}  {verdict}", flush=True)
+        print(f"{number.name:<34} {value:>11.5g}  in {between}  {verdict}", flush=True)
         if not number.holds(value):
-            drifted.append(f"{number.name} is {value:.5g}, expected {number.low:.5g} to {number.high:.5g}: {number.call}")
+            drifted.append(f"drifted: {number.name} is {value:.5g}, expected {between}: {number.call}")
     for line in drifted:
-        print(f"drifted: {line}", file=sys.stderr)
+        print(line, file=sys.stderr)
     print(f"{len(numbers) - len(drifted)} of {len(numbers)} as expected")
     return 1 if drifted else 0
 
