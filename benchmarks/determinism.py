@@ -33,7 +33,9 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid.core.errors import InterruptedRunError
+from pellucid.data.write import write_pack
 from pellucid.interop.engine import ENGINES, accelerate
+from pellucid.modalities.image import Image
 from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.loop import run
@@ -99,7 +101,8 @@ def everything(steps: int) -> Iterator[Cell]:
     for network in ("unet", "transformer"):
         yield from sampling(network)
     with TemporaryDirectory() as folder:
-        yield from training(Path(folder), ROOT / "data" / "fashion-mnist", steps, UNET)
+        write_pack(Image().read(ROOT / "data" / "fashion-mnist"), data := Path(folder) / "data")
+        yield from training(Path(folder), data, steps, UNET)
 
 
 # --------------------------------------------------------------------------------------------------------------- sampling

@@ -3,7 +3,7 @@
     python benchmarks/recheck.py                  all that is not known yet of this state of the package
     python benchmarks/recheck.py WORD ...         those with a word in their name
     python benchmarks/recheck.py --again          whatever is known
-    python benchmarks/recheck.py --learn WORD     the intervals, from several seeds, as lines of expected.toml
+    python benchmarks/recheck.py --learn WORD     the intervals, from several seeds, written into expected.toml
 
 An interval is where 95% of other seeds lie: the mean m of k seeds, and to either side t s sqrt(1 + 1/k), with s their
 standard deviation and t Student's for k - 1 degrees of freedom. The seed that is checked is one of them, and randomness is
@@ -65,6 +65,10 @@ class Number:
         return self.low <= value <= self.high
 
     @property
+    def learned(self) -> bool:
+        return bool(self.spread)
+
+    @property
     def call(self) -> str:
         """As it would be written in Python, for a seed."""
         return f"checks.{self.check}({', '.join(['0', *(f'{name}={value!r}' for name, value in self.settings.items())])})"
@@ -124,10 +128,10 @@ def main(words: Sequence[str] | None = None) -> int:
         return 2
     results = Results.open(asked.results)
     if asked.learn:
-        return learn(numbers, results, asked.seeds)
+        return learn(numbers, results, asked.seeds, asked.table)
     for number in numbers if asked.again else ():
         results.forget(number)
-    return recheck(numbers, results)
+    return recheck([number for number in numbers if number.learned], results, sum(not number.learned for number in numbers))
 
 
 def read(table: Path = TABLE) -> list[Number]:
@@ -135,7 +139,7 @@ def read(table: Path = TABLE) -> list[Number]:
     return [Number(**line) for line in tomllib.loads(table.read_text(encoding="utf-8"))["number"]]
 
 
-def recheck(numbers: Sequence[Number], results: Results) -> int:
+def recheck(numbers: Sequence[Number], results: Results, unlearned: int = 0) -> int:
     """Print each number with its interval and verdict; 1 if one has drifted."""
     drifted = []
     for place, number in enumerate(numbers):
@@ -149,19 +153,31 @@ def recheck(numbers: Sequence[Number], results: Results) -> int:
             drifted.append(f"drifted: {number.name} is {value:.5g}, expected {between}: {number.call}")
     for line in drifted:
         print(line, file=sys.stderr)
-    print(f"{len(numbers) - len(drifted)} of {len(numbers)} as expected")
+    rest = f"; {unlearned} have no interval yet: see --learn" if unlearned else ""
+    print(f"{len(numbers) - len(drifted)} of {len(numbers)} as expected{rest}")
     return 1 if drifted else 0
 
 
-def learn(numbers: Iterable[Number], results: Results, seeds: int) -> int:
-    """Print the lines that belong into the table."""
+def learn(numbers: Iterable[Number], results: Results, seeds: int, table: Path) -> int:
+    """Measure the intervals and write them into the table, one by one."""
     for number in numbers:
         found = [results(number, seed) for seed in range(seeds)]
         low, high, spread = interval([value for value, _ in found])
         seconds = max(seconds for _, seconds in found)
         lines = f"low = {low:.6g}", f"high = {high:.6g}", f"seconds = {seconds:.1f}", f'spread = "{spread}"'
-        print(f"# {number.name}", *lines, "", sep="\n", flush=True)
+        with atomic_write(table) as temporary:
+            temporary.write_text(with_lines(table.read_text(encoding="utf-8"), number.name, lines), encoding="utf-8")
+        print(f"{number.name}: {spread}, so {low:.6g} to {high:.6g}", flush=True)
     return 0
+
+
+def with_lines(text: str, name: str, lines: Sequence[str]) -> str:
+    """The table's text in which what was learned of a number is these lines, the last of its block."""
+    start = text.index(f'name = "{name}"\n')
+    block = text[start:].partition("\n\n")[0]
+    names = [line.partition(" ")[0] for line in lines]
+    kept = [line for line in block.rstrip("\n").split("\n") if line.partition(" ")[0] not in names]
+    return text[:start] + "\n".join([*kept, *lines]) + text[start + len(block.rstrip("\n")) :]
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, str]:
