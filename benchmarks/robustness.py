@@ -268,7 +268,7 @@ def as_markdown(asked: argparse.Namespace, rows: Sequence[Row], apart: Sequence[
         "",
         "| recipe | samples | figure | spread | 95% |",
         "| --- | --- | --- | --- | --- |",
-        *(_of_seeds(number) for number in read() if number.check == "recipe"),
+        *(_of_seeds(number) for number in read() if number.check == "recipe" and number.learned),
         "",
         f"- command: `python benchmarks/robustness.py RUN --others ... -n {asked.n}`; RUN: "
         "`pellucid train data/fashion-mnist --recipe examples/fashion.toml --samples 48000 --set training.held_out=500`",
