@@ -122,14 +122,7 @@ def _run(
     aside = state.restore_newest(saved, identity) if again else []
     if budget is not None:
         state.plan.take(perf_counter() - since + budget.after)
-    check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
-    if model.codec.learned:
-        check_learning(config, prepared, model)
-    stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
-    if stages and prepared.stream is not None:
-        raise UnsupportedError("data.stream trains a denoiser alone, not what goes before it (an autoencoder, a reader of "
-                               "captions, a teacher's pairs): leave it out, and the data is packed")  # fmt: skip
-    ranks.check(config, stages=stages, profile=isinstance(state.loss, DenoisingLoss) and state.loss.profile is not None)
+    _check(config, prepared, model, state, ranks)
     tracker = None if track is None else track(folder, config)
     config.save(folder / CONFIG)  # not before here: what was refused leaves no run behind
     batches = _learn_before(config, prepared, model, state, batches, folder, identity, observer, again=again)
@@ -164,6 +157,18 @@ def _run(
     finally:
         journal.close()
     return model
+
+
+def _check(config: RunConfig, prepared: Prepared, model: Model, state: TrainingState, ranks: Ranks) -> None:
+    """Refuse what cannot be trained, or not so."""
+    check_sampling(model.sampling(), model.denoiser, model.denoiser if config.training.weak else None)
+    if model.codec.learned:
+        check_learning(config, prepared, model)
+    stages = model.codec.learned or reads(model) or isinstance(state.loss, ConsistencyLoss)
+    if stages and prepared.stream is not None:
+        raise UnsupportedError("data.stream trains a denoiser alone, not what goes before it (an autoencoder, a reader of "
+                               "captions, a teacher's pairs): leave it out, and the data is packed")  # fmt: skip
+    ranks.check(config, stages=stages, profile=isinstance(state.loss, DenoisingLoss) and state.loss.profile is not None)
 
 
 def _follow(folder: Path, device: str, ranks: Ranks) -> Model:
