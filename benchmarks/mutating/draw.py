@@ -1,24 +1,31 @@
 """Mutants: every small wrong change of a file's code, and a random choice of them.
 
-Changed are operators, comparisons, numbers, truth values, conditions, signs, pairs of arguments, ends of slices, functions that
-have a counterpart, and statements that act (left out). Not changed is what no behaviour hangs on: types, docstrings,
+Changed are operators, comparisons, numbers, truth values, conditions, signs, pairs of arguments, ends of slices, functions
+that have a counterpart, and statements that act (left out). Not changed is what no behaviour hangs on: types, docstrings,
 messages of errors, `__repr__`, decorators, `strict=` of `zip`; nor `example`, which is for tests.
 """
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-OPERATORS = {ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.Pow: ("**", "*"),
-             ast.FloorDiv: ("//", "/"), ast.Mod: ("%", "*"), ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&")}  # fmt: skip
-COMPARISONS = {ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
-               ast.NotEq: ("!=", "=="), ast.In: ("in", "not in"), ast.Is: ("is", "is not"), ast.IsNot: ("is not", "is")}  # fmt: skip
-PAIRS = (("min", "max"), ("minimum", "maximum"), ("sqrt", "square"), ("exp", "log"), ("expm1", "log1p"), ("sin", "cos"),
-         ("any", "all"), ("zeros", "ones"), ("zeros_like", "ones_like"), ("cumsum", "cumprod"), ("argmin", "argmax"))  # fmt: skip
+OPERATORS = {
+    ast.Add: ("+", "-"), ast.Sub: ("-", "+"), ast.Mult: ("*", "/"), ast.Div: ("/", "*"), ast.Pow: ("**", "*"),
+    ast.FloorDiv: ("//", "/"), ast.Mod: ("%", "*"), ast.BitAnd: ("&", "|"), ast.BitOr: ("|", "&"),
+}  # fmt: skip
+COMPARISONS = {
+    ast.Lt: ("<", "<="), ast.LtE: ("<=", "<"), ast.Gt: (">", ">="), ast.GtE: (">=", ">"), ast.Eq: ("==", "!="),
+    ast.NotEq: ("!=", "=="), ast.In: ("in", "not in"), ast.Is: ("is", "is not"), ast.IsNot: ("is not", "is"),
+}  # fmt: skip
+PAIRS = (
+    ("min", "max"), ("minimum", "maximum"), ("sqrt", "square"), ("exp", "log"), ("expm1", "log1p"), ("sin", "cos"),
+    ("any", "all"), ("zeros", "ones"), ("zeros_like", "ones_like"), ("cumsum", "cumprod"), ("argmin", "argmax"),
+)  # fmt: skip
 COUNTERPARTS = dict(PAIRS) | {other: name for name, other in PAIRS}
 SILENT = {"__repr__", "__str__", "example"}
+Change = tuple[int, int, str]
 
 
 @dataclass(frozen=True)
@@ -87,10 +94,7 @@ def living(node: ast.AST) -> Iterator[ast.AST]:
                 yield from living(child)
 
 
-Change = tuple[int, int, str]
-
-
-def changes(node: ast.AST, source: bytes, place) -> Iterator[Change]:  # type: ignore[no-untyped-def]
+def changes(node: ast.AST, source: bytes, place: Callable[[int, int], int]) -> Iterator[Change]:
     """Of one node: from where to where, and what comes there."""
 
     def span(part: ast.AST) -> tuple[int, int]:
