@@ -116,13 +116,13 @@ def changes(node: ast.AST, source: bytes, place: Callable[[int, int], int]) -> I
             yield from between(target, value, OPERATORS.get(type(op)))
             yield *span(node), "pass"
         case ast.Compare(left=left, ops=ops, comparators=others):
-            for one, op, other in zip([left, *others], ops, others, strict=False):
-                yield from between(one, other, COMPARISONS.get(type(op)))
+            for one, sign, other in zip([left, *others], ops, others, strict=False):
+                yield from between(one, other, COMPARISONS.get(type(sign)))
         case ast.BoolOp(op=op, values=values):
             yield from between(values[0], values[1], ("and", "or") if isinstance(op, ast.And) else ("or", "and"))
         case ast.UnaryOp(op=ast.USub() | ast.Not(), operand=operand):
             yield *span(node), text(operand)
-        case ast.Constant(value=bool() | int() | float() as value):
+        case ast.Constant(value=value) if isinstance(value, bool | int | float):
             yield from ((*span(node), other) for other in numbers(value))
         case ast.If(test=test) | ast.IfExp(test=test) | ast.While(test=test):
             yield *span(test), f"not ({text(test)})"
