@@ -26,6 +26,13 @@ audit: .venv/ready-dev
 recheck: .venv/ready-dev
 	$(BIN)/python benchmarks/recheck.py
 
+# Writes requirements.lock anew from pyproject.toml, constraints.txt and the hashes that the public index states; it needs the network. What
+# the lock has already keeps its version.
+lock: .venv/ready-dev
+	$(BIN)/pip install --quiet 'uv==0.13.9'
+	$(BIN)/uv pip compile --no-config --quiet --all-extras --universal --python-version 3.11.5 --generate-hashes --no-annotate --no-header \
+	  --default-index https://pypi.org/simple --constraint constraints.txt --output-file requirements.lock pyproject.toml
+
 .venv/ready: pyproject.toml constraints.txt | .venv
 	@echo "installing into .venv; this takes a minute or two"
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
@@ -44,4 +51,4 @@ recheck: .venv/ready-dev
 clean:
 	rm -rf .venv demo build *.egg-info
 
-.PHONY: demo test docs check audit recheck clean
+.PHONY: demo test docs check audit recheck lock clean

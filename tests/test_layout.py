@@ -1,7 +1,10 @@
 """The house keeps its order: floors, no cycles, short files and functions, complete exports, a README whose tree is true."""
 
 import ast
+import re
 import sys
+import tomllib
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
@@ -23,6 +26,13 @@ FLOORS = (
     {"serving"},
     {"cli"},
 )
+INSTALLED_AS = {"PIL": "pillow", "sklearn": "scikit_learn", "yaml": "pyyaml"}
+BROUGHT = {"huggingface_hub": "datasets", "sqlalchemy": "optuna", "starlette": "fastapi"}
+PLUGGED_IN = {
+    "aiohttp": "fsspec", "httptools": "uvicorn", "uvloop": "uvicorn", "python_multipart": "fastapi",
+    "onnxscript": "torch", "tensorboard": "torch",
+}  # fmt: skip
+"""Imported by another library, when it is there."""
 FILES = sorted((ROOT / "pellucid").rglob("*.py"))
 PLACES = ("pellucid", "tests", "examples", "benchmarks", "docs")
 ALL_FILES = sorted(path for folder in PLACES for path in (ROOT / folder).rglob("*.py"))
@@ -105,6 +115,62 @@ def test_ninety_percent_of_functions_fit_thirty_lines() -> None:
         if isinstance(node, ast.FunctionDef)
     )
     assert lengths[int(0.9 * len(lengths))] <= 30
+
+
+def test_less_than_one_percent_of_the_lines_stand_twice() -> None:
+    """Of the package's code: six lines in a row that stand elsewhere too. Signatures have to repeat what they implement."""
+    window, places, total = 6, defaultdict[tuple[str, ...], list[tuple[Path, int]]](list), 0
+    for path in FILES:
+        code = _code(path)
+        total += len(code)
+        for first in range(len(code) - window + 1):
+            places[tuple(code[first : first + window])].append((path, first))
+    twice = {(path, first + line) for found in places.values() if len(found) > 1
+             for path, first in found for line in range(window)}  # fmt: skip
+    assert len(twice) < 0.01 * total, sorted({str(path.relative_to(ROOT)) for path, _ in twice})
+
+
+def _code(path: Path) -> list[str]:
+    """Lines of a file without imports, docstrings, comments, signatures and blank ones."""
+    text, left_out = path.read_text(encoding="utf-8"), set[int]()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import | ast.ImportFrom) or (
+            isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        ):
+            left_out.update(range(node.lineno, (node.end_lineno or 0) + 1))
+        elif isinstance(node, ast.FunctionDef):
+            left_out.update(range(node.lineno, node.body[0].lineno))
+    lines = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1)]
+    return [line for number, line in lines if line and number not in left_out and not line.startswith("#")]
+
+
+def test_nothing_is_defined_in_vain() -> None:
+    """Every function and class of the package is named a second time somewhere, or decorated, or called by Python."""
+    texts = [path.read_text(encoding="utf-8") for path in ALL_FILES]
+    named = Counter(word for text in texts for word in re.findall(r"\w+", text))
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.decorator_list:
+                assert named[node.name] > 1 or node.name.startswith("__"), f"{path.relative_to(ROOT)}: {node.name}"
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    """By the package, in pyproject's dependencies and extras; those that other libraries bring stand in `BROUGHT`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = [
+        text for name, texts in project["optional-dependencies"].items() if name not in ("dev", "docs") for text in texts
+    ]
+    declared = {re.split(r"[>=;\[ ]", text)[0].replace("-", "_") for text in (*project["dependencies"], *extras)}
+    texts = [path.read_text(encoding="utf-8") for path in FILES]
+    nodes = [node for text in texts for node in ast.walk(ast.parse(text))]
+    imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    imported |= {str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)}
+    known = {INSTALLED_AS.get(name.partition(".")[0], name.partition(".")[0]) for name in imported} - sys.stdlib_module_names
+    assert known - {"pellucid"} <= declared | set(BROUGHT)
+    whole = "\n".join(texts)
+    as_imported = {distribution: module for module, distribution in INSTALLED_AS.items()}
+    missing = {name for name in declared - set(PLUGGED_IN) if not re.search(rf"\b{as_imported.get(name, name)}\b", whole)}
+    assert not missing
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -1,5 +1,6 @@
 """What is built for others to install: the wheel holds the package and its terms, the sdist all that makes it, no more."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 FOLDERS = ("benchmarks", "data", "docs", "examples", "pellucid", "records", "tests")
 FILES = (
     "CHANGELOG.md", "LICENSE", "LOG.md", "MANIFEST.in", "Makefile", "README.md", "README.zh.md", "constraints.txt",
-    "pyproject.toml",
+    "pyproject.toml", "requirements.lock",
 )  # fmt: skip
 RUBBISH = ("pellucid/core/x.pyc", "tests/.DS_Store", "runs/a/model.safetensors", ".venv/lib/x.py")
 LARGE = 10**6
@@ -127,3 +128,21 @@ def test_terms_come_along(built: Built) -> None:
 def test_the_version_has_its_changes() -> None:
     """In CHANGELOG.md, under a heading with its date."""
     assert f"\n## [{PROJECT['version']}] - 20" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def test_the_lock_has_every_pin_with_its_hashes() -> None:
+    """`make lock` wrote it, from these constraints and for every extra."""
+    locked = dict[str, str]()
+    for entry in (ROOT / "requirements.lock").read_text(encoding="utf-8").replace("\\\n", "").splitlines():
+        found = re.fullmatch(r"([a-z0-9.-]+)==([^ ]+)(?: ; .*?)?(?: +--hash=sha256:[0-9a-f]{64})+", entry)
+        assert found, entry
+        locked[found[1]] = found[2]
+    pins = [line.partition("==") for line in (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()]
+    assert {named(name): version for name, _, version in pins}.items() <= locked.items()
+    wanted = [*PROJECT["dependencies"], *(text for texts in PROJECT["optional-dependencies"].values() for text in texts)]
+    assert {named(text) for text in wanted} - {"pellucid"} <= set(locked)
+
+
+def named(requirement: str) -> str:
+    """Of a requirement, as indexes write it."""
+    return re.sub("[-_.]+", "-", re.split(r"[\[>=<;~! ]", requirement)[0]).lower()

@@ -27,10 +27,6 @@ class Ancestral(Sampler):
         require("noise_scale", self.noise_scale, 0, 2, closed=True)
 
     @property
-    def order(self) -> int:
-        return 1
-
-    @property
     def stochastic(self) -> bool:
         return True
 
@@ -47,10 +43,6 @@ class PosteriorSampling(Sampler):
     """
 
     needs: ClassVar[str] = "sample"
-
-    @property
-    def order(self) -> int:
-        return 1
 
     @property
     def stochastic(self) -> bool:

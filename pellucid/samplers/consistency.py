@@ -27,10 +27,6 @@ class Consistency(Sampler):
     fresh: bool = True
 
     @property
-    def order(self) -> int:
-        return 1
-
-    @property
     def stochastic(self) -> bool:
         return self.fresh
 

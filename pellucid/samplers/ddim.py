@@ -26,10 +26,6 @@ class DDIM(Sampler):
         require("noise_scale", self.noise_scale, 0, 2, closed=True)
 
     @property
-    def order(self) -> int:
-        return 1
-
-    @property
     def stochastic(self) -> bool:
         return self.eta > 0
 

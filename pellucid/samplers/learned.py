@@ -41,10 +41,6 @@ class Learned(Sampler):
         return cls(rows=[[0.5, 0.5], [0.25, 0.25, 0.5], [0.0, 0.0, 0.0, 1.0]])
 
     @property
-    def order(self) -> int:
-        return 1
-
-    @property
     def memory(self) -> int:
         return len(self.rows)
 

@@ -115,12 +115,12 @@ class Sampler(ABC):
         """x at time now.t -> x at time now.s."""
 
     @property
-    @abstractmethod
     def order(self) -> int:
         """Order of convergence inside the noise range, with exact start values: error ~ (step size)^order.
 
         For a sampler that injects noise this is the weak order, of means and covariances.
         """
+        return 1
 
     @property
     def whole_order(self) -> float:

@@ -33,10 +33,6 @@ class TokenSampler(Sampler):
         require("top_p", self.top_p, 0, 1 + 1e-12)
 
     @property
-    def order(self) -> int:
-        return 1
-
-    @property
     def stochastic(self) -> bool:
         return True
 
