@@ -1,10 +1,11 @@
 """A server under load: how fast beside the network alone, and whether every request gets what it asked for.
 
-    serve.py MODEL --out records/serving.md [--requests 10000] [--clients 32] [--steps 20] [--rounds 5]
+    serve.py MODEL --out records/serving.md [--requests 10000] [--clients 32] [--most 4] [--steps 20] [--rounds 5]
 
-In turn, round by round: samples drawn in one process at the batch that pays, and as many requests of one sample each, from
-clients that ask again as soon as they are answered. Each request has a seed of its own, and its picture is compared with
-the one that was drawn directly. At the end the server is told to stop while all clients wait for an answer.
+In turn, round by round: samples drawn in one process at the batch that pays, and requests for the same ones, of 1 to 4 each
+in turn, from clients that ask again as soon as they are answered; one round more is of requests for one sample each, which
+are fewer at once than the batch that pays. Each request has a seed of its own, and its pictures are compared with those that
+were drawn directly. At the end the server is told to stop while all clients wait for an answer.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +34,7 @@ from pellucid.core.files import atomic_write
 from pellucid.modalities.canvas import as_picture
 from pellucid.model.model import Model
 
+Pixels = NDArray[np.uint8]
 WANTED = 0.9
 """Of the network's own rate."""
 ROUNDING = 1
@@ -43,6 +46,7 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("--requests", type=int, default=10_000)
     parser.add_argument("--clients", type=int, default=32)
+    parser.add_argument("--most", type=int, default=4, help="samples of a request")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("records/serving.md"))
@@ -53,26 +57,41 @@ def main() -> None:
     print(text)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """Samples a second, alone and served, the seconds that each request waited, and how many answers were wrong."""
+
+    alone: float
+    served: float
+    waits: NDArray[np.float64]
+    wrong: int
+
+    @property
+    def ratio(self) -> float:
+        return self.served / self.alone
+
+
 def record(asked: argparse.Namespace) -> Iterator[str]:
     model, each = Model.load(asked.model), asked.requests // asked.rounds
-    alone, served, waits, wrong = list[float](), list[float](), list[NDArray[np.float64]](), 0
     with server(asked.model) as (process, told):
-        for place in range(asked.rounds):
-            seeds = range(place * each, (place + 1) * each)
-            expected, rate = directly(model, seeds, told["batch"], asked.steps)
-            found, seconds, whole = asyncio.run(load(told["address"], seeds, asked.clients, asked.steps))
-            alone.append(rate)
-            served.append(each / whole)
-            waits.append(np.array(seconds))
-            wrong += sum(not alike(one, other) for one, other in zip(found, expected, strict=True))
-            print(f"round {place + 1}: {rate:.1f}/s alone, {served[-1]:.1f}/s served, {wrong} wrong", flush=True)
+        rounds = list[Round]()
+        for place in range(asked.rounds + 1):
+            most = asked.most if place < asked.rounds else 1
+            sizes = {seed: 1 + seed % most for seed in range(place * each, (place + 1) * each)}
+            rounds.append(one_round(model, sizes, told, asked.clients, asked.steps))
+            now = rounds[-1]
+            print(f"round {place + 1}: {now.alone:.1f}/s alone, {now.served:.1f}/s served, {now.wrong} wrong", flush=True)
         answered = asyncio.run(ended(told["address"], process, asked.clients, asked.steps))
-    ratios, every = np.array(served) / alone, np.concatenate(waits)
+    *mixed, single = rounds
+    ratios, every = np.array([one.ratio for one in mixed]), np.concatenate([one.waits for one in rounds])
+    wrong = sum(one.wrong for one in rounds)
     yield "# Serving\n"
     yield (
         f"- {np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f}) of the network's own best rate, "
-        f"{asked.clients} clients; at least {WANTED}: **{answer(float(np.median(ratios)) >= WANTED)}**"
+        f"{asked.clients} clients that ask for 1 to {asked.most} samples; at least {WANTED}: "
+        f"**{answer(float(np.median(ratios)) >= WANTED)}**"
     )
+    yield f"- {single.ratio:.2f} of it where each asks for one, so that {asked.clients} at most can be made at once"
     yield f"- {len(every):,} requests, none lost, {wrong} with another's or a wrong picture: **{answer(not wrong)}**"
     yield (
         f"- told to stop while {asked.clients} waited, it answered {answered} of them: "
@@ -81,8 +100,8 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     half, most = (float(np.quantile(every, share)) for share in (0.5, 0.99))
     yield f"\nTo the answer {half:.2f} s in the median, {most:.2f} at the 99th percentile, {every.max():.2f} at most"
     yield f"\n| round | samples a second, alone, {told['batch']} at once | served |\n|---|---|---|"
-    for place, (one, other) in enumerate(zip(alone, served, strict=True), 1):
-        yield f"| {place} | {one:.2f} | {other:.2f} |"
+    for place, one in enumerate(rounds, 1):
+        yield f"| {place}{', of one each' if one is single else ''} | {one.alone:.2f} | {one.served:.2f} |"
     shape = " x ".join(map(str, model.facts.shape))
     size = sum(p.numel() for p in model.denoiser.parameters())
     yield f"\n- model: samples of {shape}, {size:,} parameters, {asked.steps} steps"
@@ -103,32 +122,46 @@ def server(model: Path) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]
             process.kill()
 
 
-def directly(model: Model, seeds: range, batch: int, steps: int) -> tuple[list[NDArray[np.uint8]], float]:
-    """The pictures of these seeds, and how many are drawn in a second."""
-    began, pictures = perf_counter(), list[NDArray[np.uint8]]()
-    for first in range(0, len(seeds), batch):
-        keys = [(seed, 0) for seed in seeds[first : first + batch]]
-        made = model.sample(len(keys), keys=keys, batch=batch, steps=steps)
+def one_round(model: Model, sizes: dict[int, int], told: dict[str, Any], clients: int, steps: int) -> Round:
+    """Requests of these seeds and sizes, after the same was drawn directly."""
+    count = sum(sizes.values())
+    expected, rate = directly(model, sizes, told["batch"], steps)
+    found, seconds, whole = asyncio.run(load(told["address"], sizes, clients, steps))
+    wrong = len(found.keys() - expected.keys())
+    wrong += sum(not alike(found.get(key), picture) for key, picture in expected.items())
+    return Round(alone=rate, served=count / whole, waits=np.array(seconds), wrong=wrong)
+
+
+def directly(model: Model, sizes: dict[int, int], batch: int, steps: int) -> tuple[dict[tuple[int, int], Pixels], float]:
+    """The pictures of these requests by (seed, place), and how many are drawn in a second."""
+    keys, pictures = [(seed, place) for seed, n in sizes.items() for place in range(n)], list[Pixels]()
+    began = perf_counter()
+    for first in range(0, len(keys), batch):
+        some = keys[first : first + batch]
+        made = model.sample(len(some), keys=some, batch=batch, steps=steps)
         pictures += [np.asarray(as_picture(one)) for one in model.modality.encode(made.data)]
-    return pictures, len(seeds) / (perf_counter() - began)
+    return dict(zip(keys, pictures, strict=True)), len(keys) / (perf_counter() - began)
 
 
-async def load(address: str, seeds: range, clients: int, steps: int) -> tuple[list[NDArray[np.uint8]], list[float], float]:
-    """The pictures that clients got, the seconds that each waited, and those of all."""
-    left, found, seconds = iter(seeds), dict[int, bytes](), list[float]()
+async def load(
+    address: str, sizes: dict[int, int], clients: int, steps: int
+) -> tuple[dict[tuple[int, int], Pixels], list[float], float]:
+    """The pictures that clients got, the seconds that each request waited, and those of all."""
+    left, found, seconds = iter(sizes.items()), dict[tuple[int, int], bytes](), list[float]()
 
     async def ask(client: httpx2.AsyncClient) -> None:
-        for seed in left:
+        for seed, n in left:
             began = perf_counter()
-            response = await client.post(f"{address}/v1/samples", json={"seed": seed, "steps": steps})
+            response = await client.post(f"{address}/v1/samples", json={"seed": seed, "n": n, "steps": steps})
             seconds.append(perf_counter() - began)
-            found[seed] = b64decode(response.raise_for_status().json()["files"][0]["base64"])
+            files = response.raise_for_status().json()["files"]
+            found.update({(seed, place): b64decode(file["base64"]) for place, file in enumerate(files)})
 
     began = perf_counter()
     async with httpx2.AsyncClient(timeout=600) as client:
         await asyncio.gather(*(ask(client) for _ in range(clients)))
     whole = perf_counter() - began
-    return [np.asarray(Image.open(BytesIO(found[seed]))) for seed in seeds], seconds, whole
+    return {key: np.asarray(Image.open(BytesIO(content))) for key, content in found.items()}, seconds, whole
 
 
 async def ended(address: str, process: subprocess.Popen[str], clients: int, steps: int) -> int:
@@ -143,8 +176,8 @@ async def ended(address: str, process: subprocess.Popen[str], clients: int, step
     return sum(isinstance(one, httpx2.Response) and one.status_code == 200 for one in answers)
 
 
-def alike(one: NDArray[np.uint8], other: NDArray[np.uint8]) -> bool:
-    return one.shape == other.shape and int(np.abs(one.astype(int) - other).max()) <= ROUNDING
+def alike(one: Pixels | None, other: Pixels) -> bool:
+    return one is not None and one.shape == other.shape and int(np.abs(one.astype(int) - other).max()) <= ROUNDING
 
 
 def answer(holds: bool) -> str:
