@@ -199,8 +199,10 @@ def started(layout: Layout, out: Path, samples: int, wanted: list[str] | tuple[s
     words += [word for setting in settings for word in ("--set", setting)]
     own = {"GLOO_SOCKET_IFNAME": "pellucid"} if layout.apart else {}
     env = {**os.environ, **own, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-    return [subprocess.Popen([*command, *words], env=env, **pipes) for command in layout.commands()]  # type: ignore[call-overload]
+    pipe, both = subprocess.PIPE, subprocess.STDOUT
+    return [
+        subprocess.Popen([*command, *words], env=env, stdout=pipe, stderr=both, text=True) for command in layout.commands()
+    ]
 
 
 def ended(processes: "list[subprocess.Popen[str]]") -> None:
