@@ -20,7 +20,7 @@ from pellucid.processes.gaussian import Gaussian
 from pellucid.samplers.grid import Uniform as UniformGrid
 from pellucid.samplers.runge_kutta import Heun
 from pellucid.schedules.rectified import Rectified
-from pellucid.training.forcing import Forcing
+from pellucid.training.forcing import Forcing, Leading
 
 SHAPE = (2, 4, 3, 3)
 PROCESS = Gaussian(schedule=Rectified())
@@ -104,6 +104,27 @@ def test_times_of_frames() -> None:
     assert abs(float(own.mean()) - 0.5) < 0.02
     assert abs(float(np.corrcoef(own.T)[0, 1])) < 0.08
     torch.testing.assert_close(forcing(t[7:9], Uniform(), schedule, Keyed(0, ids[7:9]), 0, SHAPE), found[7:9])
+
+
+def test_targets_known_up_to_a_place() -> None:
+    """Sources are known. In half the targets all have the sample's time; the others are known up to a place, which is
+    uniform, and hidden from there on. Nothing depends on how the stream is cut.
+    """
+    n, ids, schedule = 2000, list(range(2000)), Rectified()
+    t = Keyed(0, ids).uniform("t", 0, ())
+    leading = Leading(3, 0.5)
+    found = leading(t, Uniform(), schedule, Keyed(0, ids), 0, (1, 8))
+    assert found.shape == (n, 1, 8)
+    assert not found[..., :3].any()
+    own = found[:, 0, 3:]
+    alike = (own == t[:, None]).all(1)
+    assert float(alike.double().mean()) == pytest.approx(0.5, abs=4 * (0.25 / n) ** 0.5)
+    known = (own[~alike] == 0).sum(1)
+    assert torch.equal(own[~alike], (torch.arange(5) >= known[:, None]).double())
+    shares = torch.bincount(known, minlength=5) / len(known)
+    torch.testing.assert_close(shares, torch.full((5,), 0.2), atol=0.06, rtol=0)
+    torch.testing.assert_close(leading(t[7:9], Uniform(), schedule, Keyed(0, ids[7:9]), 0, (1, 8)), found[7:9])
+
 
 
 # --------------------------------------------------------------------------------------------- what is known, exactly

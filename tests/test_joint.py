@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -190,6 +191,34 @@ def test_times_of_parts() -> None:
     torch.testing.assert_close((parts[known] == 0).float().mean(0), torch.full((3,), 0.5), atol=0.06, rtol=0)
     late = parts[known].max(1).values
     assert float(late.mean()) == pytest.approx(0.75, abs=error)
+
+
+@pytest.mark.parametrize("prediction", ["x0", "edm"])
+def test_a_part_is_as_noisy_as_it_is_long(prediction: Literal["x0", "edm"]) -> None:
+    """What is 1 / sqrt(n) in size, as n tokens are, is seen and counts as if it were of size 1 in sqrt(n) times the noise."""
+    torch.manual_seed(0)
+    modality, linear = Joint.example(), torch.nn.Conv1d(3, 3, 1).double()
+    scales = modality.scales.double()
+    for name, part in modality.made_of.items():
+        torch.testing.assert_close(scales[modality.places[name]], torch.full((part.size[1],), part.size[1] ** -0.5).double())
+
+    class Told(torch.nn.Module):
+        def forward(self, x: torch.Tensor, c_noise: torch.Tensor, *_: object) -> torch.Tensor:
+            output: torch.Tensor = linear(x) + c_noise
+            return output
+
+    x0, eps = torch.randn(2, 4, 3, len(scales), dtype=torch.float64)
+    t, ratio = torch.full((4,), 0.6, dtype=torch.float64), 1.5 / scales
+    cases = ((scales, x0 * scales, t), (None, x0, (ratio / (1 + ratio)).expand(4, 1, -1)))
+    means, losses = [], []
+    for own, x, times in cases:
+        denoiser = Regression(
+            process=Gaussian(schedule=Rectified()), network=Told(), prediction=prediction, scales=own  # type: ignore[arg-type]
+        )
+        means.append(denoiser(denoiser.process.corrupt(x, times, eps), times).mean)
+        losses.append(DenoisingLoss(denoiser=denoiser, weighting=Plain())(x, times, eps).weighted)
+    torch.testing.assert_close(means[0], means[1] * scales)
+    torch.testing.assert_close(losses[0], losses[1])
 
 
 def test_parts_count_alike() -> None:

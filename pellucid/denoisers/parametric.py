@@ -28,6 +28,8 @@ class Parametric(Conditional, Predicting):
         prediction: what F stands for; see `prediction.py`.
         preconditioning: how input and noise level are scaled; see `preconditioning.py`.
         sigma_data: standard deviation of the clean data, for "edm".
+        scales: sizes of the clean data at the places of its last axis, where they differ; a network sees each place as if it
+            were of size 1 in so much more noise.
         sketch: what the words of cond["caption"] let expect; the network sees it, divided by sigma_data, in as many channels
             after those of x_t.
     """
@@ -41,6 +43,7 @@ class Parametric(Conditional, Predicting):
         prediction: Prediction = "edm",
         preconditioning: Preconditioning = "edm",
         sigma_data: float = 0.5,
+        scales: Tensor | None = None,
         sketch: Sketch | None = None,
     ) -> None:
         super().__init__(process, conditioners)
@@ -49,14 +52,20 @@ class Parametric(Conditional, Predicting):
         self.prediction = prediction
         self.preconditioning = preconditioning
         self.sigma_data = sigma_data
+        self.scales = None if scales is None else scales.double()
         self.sketch = sketch
+
+    @property
+    def scale(self) -> Tensor | float:  # type: ignore[override]
+        return 1.0 if self.scales is None else self.scales
 
     def clean(self, x_t: Tensor, t: Tensor, cond: Cond | None = None, **beside: Tensor) -> Tensor:
         """x0 (B, C, *space) as the network's prediction gives it; `beside` as of `predict`."""
         t, known = _times(t, x_t), None
         if cond and "given" in cond and isinstance(frames := self.conditioner("given"), Frames):
             x_t, t, known = frames.force(cond["given"], x_t, t)
-        c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), self.sigma_data)
+        sizes = self.sigma_data * self.scale, self.scale
+        c_skip, c_out = skip_and_out(self.prediction, self.process.schedule, expand(t, x_t), *sizes)
         x0 = c_skip.to(x_t) * x_t + c_out.to(x_t) * self.predict(x_t, t, cond, **beside)
         return x0 if known is None else torch.where(known, x_t, x0)
 
@@ -70,8 +79,9 @@ class Parametric(Conditional, Predicting):
             told: a vector (B, width) that joins those of the conditions.
         """
         t = _times(t, x_t)
-        c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data)
-        c_noise = noise_level(self.preconditioning, self.process.schedule, t)
+        c_in = scale_in(self.preconditioning, self.process.schedule, expand(t, x_t), self.sigma_data * self.scale)
+        t = t if self.scales is None else expand(t, x_t)
+        c_noise = noise_level(self.preconditioning, self.process.schedule, t, self.scales)
         shown, embedded = [c_in.to(x_t) * x_t], self.embedded(cond, x_t.shape[0])
         if seen is not None:
             shown.append(seen)

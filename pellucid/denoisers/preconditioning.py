@@ -19,15 +19,16 @@ step of every sampler (LOG.md, 2026-11-25). The other limit keeps log-SNR finite
 """
 
 
-def scale_in(kind: Preconditioning, schedule: Schedule, t: Tensor, sigma_data: float) -> Tensor:
+def scale_in(kind: Preconditioning, schedule: Schedule, t: Tensor, sigma_data: float | Tensor) -> Tensor:
     """c_in: "edm" gives unit variance, 1 / sqrt(alpha^2 sigma_data^2 + sigma^2) (Karras et al. 2022, table 1)."""
     if kind == "plain":
         return torch.ones_like(schedule.alpha(t))
     return 1 / torch.hypot(schedule.alpha(t) * sigma_data, schedule.sigma(t))
 
 
-def noise_level(kind: Preconditioning, schedule: Schedule, t: Tensor) -> Tensor:
-    """c_noise: "edm" gives log(sigma / alpha) / 4 = -log_snr / 8, within limits; "plain" gives t."""
+def noise_level(kind: Preconditioning, schedule: Schedule, t: Tensor, scale: Tensor | None = None) -> Tensor:
+    """c_noise: "edm" gives log(sigma / (alpha scale)) / 4 = -log_snr / 8, within limits; "plain" gives t."""
     if kind == "plain":
         return t
-    return -schedule.log_snr(t).clamp(NOISIEST, CLEANEST) / 8
+    log_snr = schedule.log_snr(t) if scale is None else schedule.log_snr(t) + 2 * scale.log()
+    return -log_snr.clamp(NOISIEST, CLEANEST) / 8

@@ -13,11 +13,13 @@ class Predicting(Denoiser):
 
     Attributes:
         prediction: what F stands for.
-        sigma_data: standard deviation of the clean data, for "edm".
+        sigma_data: standard deviation of the clean data, for "edm", on a scale of 1.
+        scale: of the clean data, broadcastable to it: x0 / scale is what a network works on.
     """
 
     prediction: Prediction
     sigma_data: float = 1.0
+    scale: Tensor | float = 1.0
 
     @abstractmethod
     def predict(self, x_t: Tensor, t: Tensor, cond: Cond | None = None) -> Tensor:

@@ -13,7 +13,8 @@ and one table of (a, b) gives all conversions:
     v         (-sigma, alpha)                Salimans and Ho 2022, section 4 (never called velocity)
     edm       (sigma / sigma_data, -alpha sigma_data) / sqrt(alpha^2 sigma_data^2 + sigma^2)
 
-The last is the unit-variance target whose c_skip and c_out are those of Karras et al. 2022, table 1, for any alpha.
+The last is the unit-variance target whose c_skip and c_out are those of Karras et al. 2022, table 1, for any alpha. Of data
+that is on another scale than a network should work on, x0 is (1 / scale, 0).
 """
 
 from typing import Literal
@@ -27,13 +28,17 @@ from pellucid.schedules.schedule import Schedule
 Prediction = Literal["x0", "eps", "score", "velocity", "v", "edm"]
 
 
-def combination(prediction: Prediction, schedule: Schedule, t: Tensor, sigma_data: float = 1.0) -> tuple[Tensor, Tensor]:
-    """(a, b) with F = a x0 + b eps, float64, in the shape of t."""
+def combination(
+    prediction: Prediction, schedule: Schedule, t: Tensor, sigma_data: float | Tensor = 1.0, scale: float | Tensor = 1.0
+) -> tuple[Tensor, Tensor]:
+    """(a, b) with F = a x0 + b eps, float64, in the shape of t; of places on scales of their own, for which sigma_data and
+    scale are tensors, in the shape of these together.
+    """
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     zero, one = torch.zeros_like(alpha), torch.ones_like(alpha)
     match prediction:
         case "x0":
-            return one, zero
+            return one / scale, zero
         case "eps":
             return zero, one
         case "score":
@@ -43,15 +48,17 @@ def combination(prediction: Prediction, schedule: Schedule, t: Tensor, sigma_dat
         case "v":
             return -sigma, alpha
         case "edm":
-            scale = torch.hypot(alpha * sigma_data, sigma)
-            return sigma / (sigma_data * scale), -alpha * sigma_data / scale
+            size = torch.hypot(alpha * sigma_data, sigma)
+            return sigma / (sigma_data * size), -alpha * sigma_data / size
 
 
-def skip_and_out(prediction: Prediction, schedule: Schedule, t: Tensor, sigma_data: float = 1.0) -> tuple[Tensor, Tensor]:
+def skip_and_out(
+    prediction: Prediction, schedule: Schedule, t: Tensor, sigma_data: float | Tensor = 1.0, scale: float | Tensor = 1.0
+) -> tuple[Tensor, Tensor]:
     """(c_skip, c_out) with x0 = c_skip x_t + c_out F."""
-    a, b = combination(prediction, schedule, t, sigma_data)
+    a, b = combination(prediction, schedule, t, sigma_data, scale)
     if prediction == "x0":  # at sigma = 0 too, where the general form is 0 / 0
-        return b, a
+        return b, 1 / a
     alpha, sigma = schedule.alpha(t), schedule.sigma(t)
     d = alpha * b - sigma * a
     return b / d, -sigma / d

@@ -119,8 +119,9 @@ def noised(model: Model, x0: Tensor, draws: Keyed) -> Iterator[tuple[Tensor, Ten
 def squared_error(model: Model, mean: Tensor, x0: Tensor) -> Tensor:
     """Per element of x0 that is not missing, as far as it matters: (B,)."""
     weights = x0.isfinite().double()
-    if isinstance(model.codec, Identity) and model.modality.importance is not None:
-        weights = weights * model.modality.importance.to(weights)
+    if isinstance(model.codec, Identity):
+        for factor in (model.modality.importance, model.modality.scales):
+            weights = weights if factor is None else weights * factor.to(weights)
     squares = weights * (mean - x0.nan_to_num(0)).double() ** 2
     return (squares.flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1)).cpu()
 

@@ -65,7 +65,8 @@ class DenoisingLoss(Loss):
         t = torch.as_tensor(t, dtype=torch.float64)
         known = ~x0.isnan() if self.missing else None
         x0 = x0 if known is None else torch.where(known, x0, 0)
-        a, b = combination(denoiser.prediction, schedule, expand(t, x0), denoiser.sigma_data)
+        sizes = denoiser.sigma_data * denoiser.scale, denoiser.scale
+        a, b = combination(denoiser.prediction, schedule, expand(t, x0), *sizes)
         target = a.to(x0) * x0 + b.to(x0) * eps.to(x0)
         output = denoiser.predict(denoiser.process.corrupt(x0, t, eps), t, cond)
         away = output - target if known is None else torch.where(known, output - target, 0)

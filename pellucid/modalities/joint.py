@@ -59,8 +59,8 @@ class Joint(Modality):
         parts: learned from the data: the settings of each part.
     """
 
-    sampler: ClassVar[str] = "dpmpp"
-    steps: ClassVar[int] = 30
+    sampler: ClassVar[str] = "ancestral"  # noise that is added anew mends what parts settled apart from each other
+    steps: ClassVar[int] = 50
     metrics: ClassVar[tuple[str, ...]] = ("frechet", "kernel")
     storage: ClassVar[str] = "float32"
     axes: ClassVar[str] = "values x tokens"
@@ -105,6 +105,14 @@ class Joint(Modality):
     @property
     def segments(self) -> tuple[tuple[int, int], ...]:
         return tuple(part.size for part in self.made_of.values())
+
+    @cached_property
+    def scales(self) -> Tensor:
+        """1 / sqrt(n) at the n tokens of a part, (L,): n tokens in the same noise tell n times as much of what they have in
+        common, so that a sound would settle it before a word can have a say. By Hoogeboom et al. 2023 (simple diffusion),
+        eq. 3, a ratio of noise to signal that is sqrt(n) times as large makes up for that.
+        """
+        return torch.cat([torch.full((part.size[1],), part.size[1] ** -0.5) for part in self.made_of.values()])
 
     @cached_property
     def importance(self) -> Tensor:
@@ -181,7 +189,7 @@ class Joint(Modality):
             x = self.made_of[name].decode(torch.from_numpy(stored))
             known[:, self.places[name]] = 0.0
             known[: len(x), self.places[name]] = x
-        return known
+        return known * self.scales
 
     def _read(self, name: str, value: str | bytes) -> Values:
         part = self.made_of[name]
@@ -196,10 +204,10 @@ class Joint(Modality):
 
     def decode(self, stored: Tensor | NDArray[Any]) -> Tensor:
         x = stored.float() if isinstance(stored, Tensor) else torch.from_numpy(stored.astype(np.float32))
-        return self._each(x, lambda part, own: part.decode(own))
+        return self._each(x, lambda part, own: part.decode(own)) * self.scales
 
     def encode(self, x: Tensor) -> NDArray[np.float32]:
-        return self._each(x.detach().cpu().float(), lambda part, own: part.encode(own)).numpy()
+        return self._each(x.detach().cpu().float() / self.scales, lambda part, own: part.encode(own)).numpy()
 
     def _each(self, x: Tensor, change: Callable[[Part, Tensor], Tensor]) -> Tensor:
         """Each part changed in its place."""
@@ -215,7 +223,7 @@ class Joint(Modality):
 
     def view(self, x: Tensor) -> Tensor:
         """As pictures of one channel, a token a column, three standard deviations of sound being white."""
-        return (x / 3).clamp(-1, 1).unsqueeze(1)
+        return (x / self.scales.to(x) / 3).clamp(-1, 1).unsqueeze(1)
 
     def pictures(self, stored: NDArray[Any]) -> list[NDArray[np.uint8]]:
         return [self._picture(one) for one in stored]

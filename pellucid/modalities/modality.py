@@ -88,6 +88,11 @@ class Modality(ABC):
         """Weights of the values of a sample in the loss, with mean 1; None: all alike."""
         return None
 
+    @property
+    def scales(self) -> Tensor | None:
+        """Sizes of the values at the places of a sample's last axis; None: all alike."""
+        return None
+
     @abstractmethod
     def recognises(self, path: Path) -> bool:
         """Whether `path` looks like data of this kind, from names and a glance at a few files."""

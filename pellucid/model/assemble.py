@@ -78,10 +78,11 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     if issubclass(kind_of(config), Categorical) or facts.categories:
         return _of_tokens(config, facts, codec)
     channels, *space = codec.latent_shape(facts.shape)
-    section = {"sigma_data": facts.std, **config.denoiser}
+    modality = assemble_modality(config.modality, facts.modality)
+    segments, scales = modality.segments, modality.scales
+    section = {"sigma_data": spread(modality, facts), **config.denoiser}
     rank = _rank(section.pop("sketch", 0)) if facts.captions else 0
     kind = kind_of(config)
-    segments = assemble_modality(config.modality, facts.modality).segments
     network: Network = build(
         networks, config.network, in_channels=(kind.pictures + (rank > 0) + 2 * facts.given) * channels,
         out_channels=channels, space=tuple(space), token_width=TOKEN_WIDTH if facts.captions else 0,
@@ -96,10 +97,17 @@ def assemble_denoiser(config: ModelConfig, facts: Facts, codec: Codec) -> Denois
     given: dict[str, Any] = {"process": assemble_process(config), "network": network, "conditioners": conditions}
     if issubclass(kind, Latent | Wiener):
         given["shape"] = (channels, *space)
+    if scales is not None and kind is Regression and isinstance(codec, Identity):
+        given["scales"] = scales
     if rank:
         given["sketch"] = Sketch(width=network.embedding_width, shape=(channels, *space), rank=rank)
     denoiser: Denoiser = build(denoisers, section, **given)
     return denoiser
+
+
+def spread(modality: Modality, facts: Facts) -> float:
+    """Standard deviation of the data as a network sees it."""
+    return facts.std if modality.scales is None else 1.0
 
 
 def _of_tokens(config: ModelConfig, facts: Facts, codec: Codec) -> Denoiser:

@@ -71,7 +71,7 @@ class LossConfig(BaseModel):
     weight of a critic that judges it as well, and `responses`: of the distance between what its teacher's blocks make of
     samples. `fourier`: of a regression, factor of the error between spectra. `given`: the
     share of samples of which parts are shown as known, so that the model learns to go on from them; `forcing`: the share
-    whose frames have times of their own; None: as suits the kind of data.
+    whose frames have times of their own, or whose target is known up to a place; None: as suits the kind of data.
     """
 
     model_config = ConfigDict(extra="forbid")

@@ -1,4 +1,4 @@
-"""Times of frames: some known, some each as noisy as it happens, or all alike."""
+"""Times of parts of samples: some known, some each as noisy as it happens, or all alike."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +14,8 @@ from pellucid.training.config import RunConfig
 from pellucid.training.revealing import Revealing
 
 KNOWN = Revealing(1.0)
+FROM_LEFT = 0.5
+"""Share of the pairs of source and target whose target is known up to a place, unless set otherwise."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +68,40 @@ def _parts(draws: Draws, epoch: int, count: int) -> Tensor:
 class Leading:
     """A time per value of the last axis, (B, 1, ..., L): 0 for the first of them, which are always given.
 
+    The others have the sample's time, but in a share of the samples 0 up to a place that is uniform and 1 from there on: as
+    one who draws them from left to right comes upon them, and as times that are alike hardly ever have them. Whatever is
+    hidden, what is to be learned is the same, p(x0 | x_t).
+
     Arguments:
         count: of those.
+        share: of samples that are known up to a place.
     """
 
     count: int
+    share: float = 0.0
 
     def __call__(
         self, t: Tensor, times: Times, schedule: Schedule, draws: Draws, epoch: int, shape: Sequence[int]  # noqa: ARG002
     ) -> Tensor:
         """For times (B,) of samples of the shape (C, *space, L)."""
-        noisy = (torch.arange(shape[-1]) >= self.count).reshape(*[1] * len(shape), -1)
-        return torch.where(noisy, t.reshape(-1, *[1] * len(shape)), 0.0)
+        choice, place = draws.uniform("left", epoch, (2,)).T[..., None]
+        at, first = torch.arange(shape[-1]), self.count + (place * (shape[-1] - self.count)).long()
+        each = torch.where(choice < self.share, (at >= first).to(t), torch.where(at >= self.count, t[:, None], 0.0))
+        return each.reshape(-1, *[1] * (len(shape) - 1), shape[-1])
+
+
+def forcing(config: RunConfig, modality: Modality) -> Forcing | Leading | None:
+    """How the parts of a sample differ in time; None: they do not."""
+    if modality.sourced:
+        return Leading(modality.sourced, FROM_LEFT if config.loss.forcing is None else config.loss.forcing)
+    share = forced_share(config, modality)
+    return Forcing(share, modality.spans) if share else None
 
 
 def forced_share(config: RunConfig, modality: Modality) -> float:
     """Of the samples whose frames have times of their own: as set, or as suits data that a regression diffuses as it is."""
+    if modality.sourced:
+        return 0.0
     if config.loss.forcing is not None:
         return config.loss.forcing
     plain = config.denoiser.get("name") == "regression" and config.codec.get("name") == "identity"

@@ -39,7 +39,7 @@ from pellucid.training.codec import begun, check_learning, encoded, learn_codec
 from pellucid.training.conditions import Conditions
 from pellucid.training.config import NAME as CONFIG
 from pellucid.training.config import RunConfig, load_config, settled
-from pellucid.training.forcing import Forcing, Leading, forced_share
+from pellucid.training.forcing import forcing
 from pellucid.training.journal import NAME as LOG
 from pellucid.training.journal import SILENT, Journal
 from pellucid.training.objective import build_loss, build_times
@@ -319,12 +319,11 @@ def _assemble_batches(
     share = prepared.modality.given if config.loss.given is None else config.loss.given
     held = prepared.held_out(config)
     conditions = Conditions(model.conditioners, config.loss.drop_condition, Revealing(share))
-    forced, sourced = forced_share(config, prepared.modality), prepared.modality.sourced
     return Batches(
         prepared.whole, prepared.modality, model.codec, model.denoiser.process, times,
         config.seed, conditions, model.device, model.dtype,
         Augmentation(flip=config.data.flip, shift=config.data.shift), noises=noises,
-        forcing=Forcing(forced, prepared.modality.spans) if forced else Leading(sourced) if sourced else None,
+        forcing=forcing(config, prepared.modality),
         among=prepared.trained_on(held) if held.any() else None,
     )  # fmt: skip
 

@@ -13,6 +13,7 @@ from pellucid.core.errors import ConfigError
 from pellucid.core.files import atomic_write
 from pellucid.core.random import Key
 from pellucid.modalities import modalities
+from pellucid.model.assemble import assemble_modality, spread
 from pellucid.model.files import find_model, read_model
 from pellucid.model.model import Model
 from pellucid.networks.low_rank import adapt
@@ -39,7 +40,8 @@ def settings_of(path: Path | str) -> RunConfig:
     if facts.categories:
         values["data"] = {"size": space}
     else:
-        values["denoiser"] = {"sigma_data": facts.std, **config.denoiser}
+        modality = assemble_modality(config.modality, facts.modality)
+        values["denoiser"] = {"sigma_data": spread(modality, facts), **config.denoiser}
     values["optimiser"] = {"name": "muon", "learning_rate": GENTLE}
     values["training"] = {"start": str(path)}
     if len(space) == 2:
