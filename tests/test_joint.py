@@ -195,7 +195,7 @@ def test_times_of_parts() -> None:
 
 @pytest.mark.parametrize("prediction", ["x0", "edm"])
 def test_a_part_is_as_noisy_as_it_is_long(prediction: Literal["x0", "edm"]) -> None:
-    """What is 1 / sqrt(n) in size, as n tokens are, is seen and counts as if it were of size 1 in sqrt(n) times the noise."""
+    """What is 1 / sqrt(n) in size, as n tokens are, is seen as if it were of size 1 in sqrt(n) times the noise."""
     torch.manual_seed(0)
     modality, linear = Joint.example(), torch.nn.Conv1d(3, 3, 1).double()
     scales = modality.scales.double()
