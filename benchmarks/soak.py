@@ -1,4 +1,4 @@
-"""A server under load of every kind at once: whether its limits hold, its memory stays, and honest clients get their answers.
+"""A server under load of every kind at once: whether its limits hold, memory stays, and honest clients get their answers.
 
     soak.py MODEL --minutes 30 --out records/soak.md [--steps 4] [--seconds-between 5]
 
@@ -104,7 +104,8 @@ def verdicts(tally: Tally, samples: list[Sample], said: str, lives: bool) -> Ite
     yield f"- {right:,} right answers of honest clients, {tally.wrong} wrong, {tally.lost} lost: " \
           f"**{answer(bool(right) and not tally.wrong + tally.lost)}**"  # fmt: skip
     yield f"- health within {slowest:.2f} s, {PROMPT:.0f} s at most: **{answer(slowest <= PROMPT)}**"
-    yield f"- refusals as documented, {len(tally.strange)} others {sorted(tally.strange)[:5]}: **{answer(not tally.strange)}**"
+    others = f"{len(tally.strange)} others {sorted(tally.strange)}" if tally.strange else "no others"
+    yield f"- refusals as documented, {others}: **{answer(not tally.strange)}**"
     yield f"- no 500 ({faults}), no traceback, still at work: **{answer(lives and not faults and 'Traceback' not in said)}**"
     yield (
         f"\nOpen files {min(s.files for s in samples)} to {max(s.files for s in samples)}, {samples[-1].files} at the end; "

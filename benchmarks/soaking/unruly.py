@@ -16,11 +16,14 @@ CROWD, FLOOD = 300, 40
 PATH = "/v1/samples"
 
 
-def request(body: bytes, key: str, *, path: str = PATH, more: str = "", length: int | None = None, method: str = "POST") -> bytes:
+def request(
+    body: bytes, key: str, *, path: str = PATH, more: str = "", length: int | None = None, method: str = "POST"
+) -> bytes:  # fmt: skip
     """HTTP/1.1, as one likes it."""
     size = "" if length == -1 else f"Content-Length: {len(body) if length is None else length}\r\n"
     kind = "" if "Content-Type" in more else "Content-Type: application/json\r\n"
-    head = f"{method} {path} HTTP/1.1\r\nHost: soak\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n{kind}{size}{more}\r\n"
+    fixed = f"Host: soak\r\nAuthorization: Bearer {key}\r\nConnection: close\r\n"
+    head = f"{method} {path} HTTP/1.1\r\n{fixed}{kind}{size}{more}\r\n"
     return head.encode() + body
 
 
@@ -111,7 +114,8 @@ CLIENTS: list[Client] = [
     sends("huge: lists in lists", lambda key: request(b"[" * 200_000, key), ("400",)),
     sends("hostile: a path", lambda key: request(b"", key, path="/page/../../../etc/passwd", method="GET"), ("404",)),
     sends("hostile: script", lambda key: request(asked(label="<script>alert(1)</script>"), key), ("400",)),
-    sends("hostile: a head of 100 KB", lambda key: request(asked(), key, more=f"X: {'a' * 100_000}\r\n"), (*BUSY, "400", "431")),
+    sends("hostile: a head of 100 KB", lambda key: request(asked(), key, more=f"X: {'a' * 100_000}\r\n"),
+          (*BUSY, "400", "431")),
     sends("hostile: a picture that is a bomb",
           lambda key: request(bomb(), key, path="/v1/images/edits", more=FORM), ("400", "429", "504"), rest=2),
     sends("hostile: another key", lambda _: request(asked(), "wrong"), ("401",)),

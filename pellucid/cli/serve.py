@@ -110,7 +110,9 @@ def _run(app: "FastAPI", listening: socket.socket, service: "Service") -> None:
 
     from pellucid.serving.wire import Wire
 
-    config = uvicorn.Config(app, http=Wire, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False)
+    config = uvicorn.Config(
+        app, http=Wire, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False
+    )
     server = uvicorn.Server(config)
 
     def talk() -> None:

@@ -85,7 +85,8 @@ def _describe(app: FastAPI, service: Service) -> None:
                    "drawing": len(held.drawing), "uptime": round(time() - service.began)}  # fmt: skip
         return JSONResponse(content, 200 if fine else 503)
 
-    @app.get("/metrics", tags=["server"], summary="Figures for Prometheus", response_class=PlainTextResponse, responses=refusals(401))
+    @app.get("/metrics", tags=["server"], summary="Figures for Prometheus",
+             response_class=PlainTextResponse, responses=refusals(401))  # fmt: skip
     def metrics() -> Response:
         content, media = service.watch.text()
         return Response(content, media_type=media)
@@ -117,7 +118,8 @@ def _explain(app: FastAPI) -> None:
 
     async def plain(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return JSONResponse(told(error.status_code, str(error.detail), "invalid_request_error"), error.status_code, error.headers)
+        body = told(error.status_code, str(error.detail), "invalid_request_error")
+        return JSONResponse(body, error.status_code, error.headers)
 
     app.add_exception_handler(PellucidError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
