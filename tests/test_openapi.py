@@ -27,7 +27,7 @@ def test_every_operation_answers_as_described(described: Any) -> None:
         operation = found.ok()
 
         @given(operation.as_strategy())
-        @settings(max_examples=12, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+        @settings(max_examples=4, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
         def answers(case: Any) -> None:
             case.call_and_validate(checks=CHECKS)
 
