@@ -108,7 +108,11 @@ def _run(app: "FastAPI", listening: socket.socket, service: "Service") -> None:
     """Until a signal comes, and what was taken on is done: HTTP in a thread, the model in this one, which loaded it."""
     import uvicorn
 
-    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False)
+    from pellucid.serving.wire import Wire
+
+    config = uvicorn.Config(
+        app, http=Wire, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False
+    )
     server = uvicorn.Server(config)
 
     def talk() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from starlette.exceptions import HTTPException
 
 from pellucid.core.errors import PellucidError
@@ -17,6 +17,7 @@ from pellucid.modalities.text import Text
 from pellucid.modalities.video import Video
 from pellucid.samplers import samplers
 from pellucid.serving import completions, images, page, samples
+from pellucid.serving.answers import refusals
 from pellucid.serving.guard import Guard, explained, told
 from pellucid.serving.service import Service
 
@@ -43,6 +44,7 @@ def application(service: Service, *, key: str | None = None, grace: float = GRAC
     _describe(app, service)
     _explain(app)
     app.add_middleware(Guard, watch=service.watch, body=service.limits.body, key=key)
+    app.openapi = lambda: _documented(app)  # type: ignore[method-assign]
     return app
 
 
@@ -66,11 +68,11 @@ def facts(service: Service) -> dict[str, Any]:
 def _describe(app: FastAPI, service: Service) -> None:
     """What tells of the server and the model."""
 
-    @app.get("/v1/models", tags=["models"], summary="The model, as a list")
+    @app.get("/v1/models", tags=["models"], summary="The model, as a list", responses=refusals(401))
     def models() -> dict[str, Any]:
         return {"object": "list", "data": [facts(service)]}
 
-    @app.get("/v1/models/{name}", tags=["models"], summary="The model", responses={404: {"description": "Another name"}})
+    @app.get("/v1/models/{name}", tags=["models"], summary="The model", responses=refusals(400, 401, 404))
     def model(name: str) -> dict[str, Any]:
         if name != service.name:
             raise HTTPException(404, f"Model '{name}' is not served here: expected '{service.name}'")
@@ -83,10 +85,22 @@ def _describe(app: FastAPI, service: Service) -> None:
                    "drawing": len(held.drawing), "uptime": round(time() - service.began)}  # fmt: skip
         return JSONResponse(content, 200 if fine else 503)
 
-    @app.get("/metrics", tags=["server"], summary="Figures for Prometheus")
+    @app.get("/metrics", tags=["server"], summary="Figures for Prometheus",
+             response_class=PlainTextResponse, responses=refusals(401))  # fmt: skip
     def metrics() -> Response:
         content, media = service.watch.text()
         return Response(content, media_type=media)
+
+
+def _documented(app: FastAPI) -> dict[str, Any]:
+    """The document of all routes, without FastAPI's own 422, which is never sent: what is invalid is a 400."""
+    found = FastAPI.openapi(app)
+    for path in found["paths"].values():
+        for operation in path.values():
+            operation["responses"].pop("422", None)
+    for name in ("HTTPValidationError", "ValidationError"):
+        found.get("components", {}).get("schemas", {}).pop(name, None)
+    return found
 
 
 def _explain(app: FastAPI) -> None:
@@ -104,7 +118,8 @@ def _explain(app: FastAPI) -> None:
 
     async def plain(_: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
-        return JSONResponse(told(error.status_code, str(error.detail), "invalid_request_error"), error.status_code)
+        body = told(error.status_code, str(error.detail), "invalid_request_error")
+        return JSONResponse(body, error.status_code, error.headers)
 
     app.add_exception_handler(PellucidError, ours)
     app.add_exception_handler(RequestValidationError, invalid)

@@ -19,6 +19,7 @@ from pellucid.model.completion import complete, save
 from pellucid.model.model import Model
 from pellucid.model.rolling import roll_on
 from pellucid.model.writing import read_text, tokens, write
+from pellucid.serving.answers import Files, making
 from pellucid.serving.batcher import Tell
 from pellucid.serving.files import File
 from pellucid.serving.samples import Name, bare, check_model, disconnected
@@ -53,13 +54,13 @@ def router(service: Service) -> APIRouter:
     """The routes, for one model."""
     routes = APIRouter(tags=["completions"])
 
-    @routes.post("/v1/continuations", summary="What comes next", response_model=None)
+    @routes.post("/v1/continuations", summary="What comes next", response_model=None, responses=making(Files))
     async def continuations(body: Annotated[Body, Form(media_type="multipart/form-data")], request: Request) -> Response:
         if not body.length:
             raise ConfigError("length: expected how many rows, frames or tokens to add")
         return await _answered(service, body, request)
 
-    @routes.post("/v1/imputations", summary="What is missing", response_model=None)
+    @routes.post("/v1/imputations", summary="What is missing", response_model=None, responses=making(Files))
     async def imputations(body: Annotated[Body, Form(media_type="multipart/form-data")], request: Request) -> Response:
         if body.length:
             raise ConfigError("length goes with continuations: leave it out")

@@ -1,8 +1,9 @@
 """What stands before all routes: a key, a bound on what is sent, figures, and errors in one form."""
 
+from asyncio import wait_for
 from json import dumps
 from secrets import compare_digest
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 from starlette.datastructures import Headers
@@ -20,8 +21,15 @@ RETRY = 2
 """Seconds after which it may be tried again where too much waits."""
 NO_KEY = "The API key is missing or wrong: expected the header Authorization: Bearer KEY"
 NO_QUERY = "What follows ? in the address holds bytes that no address has: expected them as %XX"
+BODY = 60.0
+"""Seconds that a body may take to come."""
+LATE = f"The request's body did not come in {BODY:.0f} seconds"
 OPEN = ("/health", "/openapi.json")
 """Paths that take no key, beside the page's own files."""
+
+
+class LateError(UserError):
+    """What was announced did not come."""
 
 
 class TooLargeError(UserError):
@@ -60,10 +68,16 @@ class Guard:
             await self.app(scope, receive, send)
             return
         began, status, came, headers = perf_counter(), 500, 0, Headers(scope=scope)
+        until, whole, late = monotonic() + BODY, False, False
 
         async def counted() -> Message:
-            nonlocal came
-            message = await receive()
+            nonlocal came, whole, late
+            try:
+                message = await (receive() if whole else wait_for(receive(), max(0.0, until - monotonic())))
+            except TimeoutError:
+                late = True
+                raise LateError from None
+            whole = whole or not message.get("more_body", False)
             came += len(message.get("body", b""))
             if came > self.body:
                 raise TooLargeError
@@ -76,7 +90,10 @@ class Guard:
             await send(message)
 
         async def answered(message: Message) -> None:
-            if came <= self.body:
+            if late:
+                if message["type"] == "http.response.start":
+                    await _answer(noted, 408, told(408, LATE, "invalid_request_error"))
+            elif came <= self.body:
                 await noted(message)
             elif message["type"] == "http.response.start":  # whatever the application makes of a body cut short
                 await _answer(noted, 413, told(413, self._too_large(came), "invalid_request_error"))

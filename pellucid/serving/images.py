@@ -15,6 +15,7 @@ from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.modalities.canvas import as_picture
 from pellucid.modalities.image import Image
 from pellucid.model.samples import Samples
+from pellucid.serving.answers import Pictures, making
 from pellucid.serving.batcher import Job, Tell
 from pellucid.serving.drawing import Asked, ask, together
 from pellucid.serving.files import PictureFormat, encoded
@@ -73,13 +74,14 @@ def router(service: Service) -> APIRouter:
     """The routes, for one model."""
     routes = APIRouter(tags=["images"])
 
-    @routes.post("/v1/images/generations", summary="Pictures from words", response_model=None)
+    @routes.post("/v1/images/generations", summary="Pictures from words", response_model=None, responses=making(Pictures))
     async def generations(body: Body, request: Request) -> Response:
         news = News(body.stream)
         job = await asyncio.to_thread(_queued, service, body, news.tell)
         return await _answered(service, body, job, request, news, "image_generation")
 
-    @routes.post("/v1/images/edits", summary="Pictures from pictures", response_model=None, openapi_extra=_FORM)
+    @routes.post("/v1/images/edits", summary="Pictures from pictures", response_model=None,
+                 responses=making(Pictures), openapi_extra=_FORM)  # fmt: skip
     async def edits(request: Request) -> Response:
         async with request.form(max_files=8, max_fields=64, max_part_size=service.limits.body) as form:
             body = _edit_body(form)

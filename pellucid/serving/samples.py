@@ -19,6 +19,7 @@ from pellucid.modalities.text import HIDDEN, Text
 from pellucid.model.answering import answer
 from pellucid.model.samples import Samples
 from pellucid.model.writing import write
+from pellucid.serving.answers import Files, making
 from pellucid.serving.batcher import Job, Tell
 from pellucid.serving.drawing import Asked, ask, together
 from pellucid.serving.files import File, as_files, frames, tables
@@ -61,7 +62,7 @@ def router(service: Service) -> APIRouter:
     """The route, for one model."""
     routes = APIRouter(tags=["samples"])
 
-    @routes.post("/v1/samples", summary="Make samples", response_model=None)
+    @routes.post("/v1/samples", summary="Make samples", response_model=None, responses=making(Files))
     async def samples(body: Body, request: Request) -> Response:
         check_model(service, body.model)
         began, seed, news = perf_counter(), service.seed_for(body.seed), News(body.stream)

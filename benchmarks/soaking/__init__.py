@@ -1,0 +1,1 @@
+"""Clients of `soak.py`, and how it watches the server."""
