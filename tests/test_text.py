@@ -236,10 +236,11 @@ def test_pairs_are_two_windows(tmp_path: Path) -> None:
     assert uneven[0].data.shape == (1, 13)
 
 
-@given(st.text("ab c", max_size=12), st.text("ab c", max_size=12))
-def test_chrf_is_that_of_sacrebleu(one: str, other: str) -> None:
-    found = sacrebleu.sentence_chrf(one, [other], remove_whitespace=True).score
-    assert chrf(one, other) == pytest.approx(found, abs=1e-9)
+@given(st.text("ab c", max_size=12), st.text("ab c", max_size=12), st.sampled_from([1, 2]))
+def test_chrf_is_that_of_sacrebleu(one: str, other: str, beta: int) -> None:
+    found = sacrebleu.sentence_chrf(one, [other], remove_whitespace=True, beta=beta).score
+    assert chrf(one, other, beta) == pytest.approx(found, abs=1e-9)
+    assert chrf(one, other, 1.0) == pytest.approx(chrf(other, one, 1.0))
 
 
 def test_the_candidate_most_like_the_others() -> None:

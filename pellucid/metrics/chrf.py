@@ -5,7 +5,7 @@ from collections import Counter
 ORDER, BETA = 6, 2.0
 
 
-def chrf(hypothesis: str, reference: str) -> float:
+def chrf(hypothesis: str, reference: str, beta: float = BETA) -> float:
     """F_β of precision and recall of runs of 1 to ORDER letters, spaces left out, each averaged over the lengths of which
     both texts have any; 0 to 100. As sacrebleu has it for a sentence.
     """
@@ -21,8 +21,8 @@ def chrf(hypothesis: str, reference: str) -> float:
     if not precisions:
         return 0.0
     precision, recall = sum(precisions) / len(precisions), sum(recalls) / len(recalls)
-    below = BETA**2 * precision + recall
-    return 100 * (1 + BETA**2) * precision * recall / below if below > 0 else 0.0
+    below = beta**2 * precision + recall
+    return 100 * (1 + beta**2) * precision * recall / below if below > 0 else 0.0
 
 
 def _runs(text: str, length: int) -> Counter[str]:

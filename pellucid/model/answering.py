@@ -22,8 +22,9 @@ def answer(
 ) -> Samples:  # fmt: skip
     """A target for each source.
 
-    Of several candidates that one is taken which is most like the others, by `chrf`: of least expected loss where they
-    are drawn from what is likely (minimum Bayes risk; Eikema and Aziz 2022, eq. 6).
+    Of several candidates that one is taken which is most like the others, by `chrf` with β = 1, as with more of it the
+    longest is favoured: of least expected loss where they are drawn from what is likely (minimum Bayes risk; Eikema and
+    Aziz 2022, eq. 6).
 
     Arguments:
         sources: as many as targets are wanted; one may come several times.
@@ -60,5 +61,5 @@ def likeliest(texts: Sequence[str]) -> int:
     """The place of the text that is most like the others."""
     if len(texts) == 1:
         return 0
-    return int(np.argmax([sum(chrf(one, other) for place, other in enumerate(texts) if place != own)
+    return int(np.argmax([sum(chrf(one, other, beta=1.0) for place, other in enumerate(texts) if place != own)
                           for own, one in enumerate(texts)]))  # fmt: skip
