@@ -4,10 +4,11 @@
     answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8] [--examples 0]
     answers.py record NAME.json [NAME.json ...] --out records/answers.md
 
-DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was trained on its
-train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that are in the
-training data are left out of the test. Both models draw from left to right, at one temperature where one is drawn and at
-another where the best of several is taken, which validation data chose. chrF and BLEU are sacrebleu's, so is the paired
+A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both, as many as the other
+model may have. DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was
+trained on its train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that
+are in the training data are left out of the test. Both models draw from left to right, at one temperature where one is drawn
+and at another where the best of several is taken, which validation chose. chrF and BLEU are sacrebleu's, so is the paired
 bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
 """
 
@@ -27,6 +28,7 @@ from sacrebleu.metrics.chrf import CHRF
 from sacrebleu.significance import PairedTest
 from sides.autoregressive import Trained, read
 from sides.examples import Pair, read_pairs, similar, with_examples
+from sides.legs import legs, spent
 
 from pellucid.core.files import atomic_write
 from pellucid.modalities.text import Text
@@ -51,7 +53,8 @@ def main() -> None:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    model, other = Model.load(asked.run), read(asked.run, asked.other)
+    model, other = Model.load(asked.run[-1]), read(asked.run[-1], asked.other)
+    minutes, samples = spent(asked.run)
     train, test = (read_pairs(asked.data / part) for part in ("train", asked.part))
     known = {source for source, _ in train}
     test = [pair for pair in test if pair[0] not in known]
@@ -74,9 +77,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         print(name, f"{seconds[name]:.1f} s", flush=True)
     return {
         "data": asked.data.name, "train": len(train), "n": len(sources), "examples": asked.examples,
-        "samples": model.card["samples_seen"],
-        "other": other.seen,
-        "minutes": model.card["minutes"], "parameters": sum(p.numel() for p in model.denoiser.parameters()),
+        "samples": samples, "other": other.seen, "minutes": minutes,
+        "parameters": sum(p.numel() for p in model.denoiser.parameters()),
         "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
         "seconds": seconds, "scores": compared(systems, targets),
         "shown": [{"source": sources[i], "target": targets[i], **{name: texts[i] for name, texts in systems.items()}}
@@ -184,7 +186,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Measure a model that makes texts from texts.")
     commands = parser.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure", help="draw and score")
-    measuring.add_argument("run", type=Path)
+    measuring.add_argument("run", type=legs)
     measuring.add_argument("--other", type=Path, required=True)
     measuring.add_argument("--data", type=Path, required=True)
     measuring.add_argument("--part", default="test", help="validation, where temperatures are chosen")

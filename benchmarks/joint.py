@@ -25,6 +25,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from resume import machine
+from sides.legs import legs, spent
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -115,11 +116,6 @@ def main() -> None:
     print("\n".join(lines))
 
 
-def legs(words: str) -> list[Path]:
-    """Of one training, the first first; the last has the model."""
-    return [Path(word) for word in words.split("+")]
-
-
 def split(train: Path, out: Path) -> None:
     """Links to the files of each kind."""
     for part in PARTS:
@@ -151,9 +147,9 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "| | distance, of several | of its own kind alone | real against real |\n|---|---|---|---|"
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
-    cards = [[Model.load(path).card for path in runs] for runs in (asked.run, *asked.alone)]
-    minutes = ", ".join(f"{sum(card['minutes'] for card in every):.0f}" for every in cards)
-    samples = ", ".join(f"{sum(card['samples_seen'] for card in every):,}" for every in cards)
+    costs = [spent(runs) for runs in (asked.run, *asked.alone)]
+    minutes = ", ".join(f"{minutes:.0f}" for minutes, _ in costs)
+    samples = ", ".join(f"{samples:,}" for _, samples in costs)
     yield f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {minutes}; samples {samples}"
     yield "- command: in the docstring of benchmarks/joint.py"
     yield f"- date: {datetime.now(UTC):%Y-%m-%d}\n- time: {perf_counter() - began:.0f} s"
