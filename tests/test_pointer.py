@@ -1,8 +1,9 @@
 """Copying of known tokens: probabilities, where nothing is known, and what it learns that words alone do not tell."""
 
+import pytest
 import torch
 
-from pellucid.denoisers.categorical import EMBEDDED, Categorical
+from pellucid.denoisers.categorical import EMBEDDED, ROWS, Categorical
 from pellucid.denoisers.pointer import Pointer
 from pellucid.losses.elbo import ElboLoss
 from pellucid.networks.transformer import Transformer
@@ -55,6 +56,24 @@ def test_gradients_are_finite_where_nothing_is_known() -> None:
     x0, eps = torch.randint(0, KINDS, (4, 1, 2 * HALF)), torch.rand(4, 1, 2 * HALF)
     loss(x0, torch.ones(4), eps).weighted.sum().backward()
     assert all(p.grad is None or bool(p.grad.isfinite().all()) for p in denoiser.parameters())
+
+
+@pytest.mark.parametrize("copies", [False, True])
+def test_how_many_tokens_are_hidden_makes_no_new_shape(copies: bool) -> None:
+    """Or else memory grows with every number that comes up for the first time. Nothing is changed by it."""
+    denoiser, shapes = made(copies), set[tuple[int, ...]]()
+    denoiser.head.weight.data.normal_()
+    for part in denoiser.modules():
+        part.register_forward_pre_hook(lambda _, inputs: shapes.add(tuple(inputs[0].shape)) if inputs else None)
+    x_t, t = torch.randint(0, KINDS, (3, 1, 2 * HALF)), torch.full((3,), 0.5)
+    counts = []
+    for hidden in range(1, 3 * 2 * HALF, 5):
+        x_t.view(-1)[:hidden] = KINDS
+        where = x_t == KINDS
+        counts.append(len(shapes))
+        torch.testing.assert_close(denoiser(x_t, t).at(where), denoiser(x_t, t).logits[where], rtol=1e-5, atol=1e-5)
+    assert all(rows % ROWS == 0 for rows, *rest in shapes if rest == [EMBEDDED])
+    assert counts[-1] == counts[1] > 0
 
 
 def test_what_the_posterior_offers_is_one_distribution() -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import pad
 
 from pellucid.conditioners.conditioner import Conditioner
 from pellucid.conditioners.known_tokens import KnownTokens
@@ -19,6 +20,8 @@ from pellucid.processes.discrete import Discrete
 
 EMBEDDED = 128
 """Features by which a network sees a token."""
+ROWS = 64
+"""Tokens are multiplied out in multiples of so many: a library that compiles a routine for each shape keeps them all."""
 
 
 class Categorical(Conditional):
@@ -108,7 +111,9 @@ class Said(Categories):
 
     def _said(self, where: Tensor) -> Tensor:
         """(N, K), of tokens (B, L)."""
-        log_p = _log_softmax(self._head(self._features[where]))
+        features = self._features[where]
+        filled = pad(features, (0, 0, 0, -len(features) % ROWS))
+        log_p = _log_softmax(self._head(filled)[: len(features)])
         return log_p if self._pointer is None else self._pointer(self._features, self._x_t[:, 0], where, log_p)
 
 

@@ -52,7 +52,7 @@ class Pointer(nn.Module):
         shown, scores = known[rows], (scores + self._going_on(x_t, known))[where]
         pointed = scores.masked_fill(~shown, -torch.inf).softmax(-1).nan_to_num(0.0)  # where nothing is known
         copied = torch.zeros_like(log_p).scatter_add(1, x_t[rows].clamp(max=self.categories - 1), pointed.to(log_p))
-        gate = self.gate(features[where]).to(log_p).masked_fill(~shown.any(1, keepdim=True), -torch.inf)
+        gate = self.gate(features)[where].to(log_p).masked_fill(~shown.any(1, keepdim=True), -torch.inf)
         tiny = torch.finfo(log_p.dtype).tiny
         return torch.logaddexp(logsigmoid(-gate) + log_p, logsigmoid(gate) + copied.clamp(min=tiny).log())
 

@@ -1,5 +1,6 @@
 """What the chatbot ALICE replies, from the Python package aiml."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import ClassVar
@@ -12,15 +13,17 @@ from pellucid.known.recipe import Progress, Recipe
 EVERY = 10
 WILD = frozenset("*_")
 """Stands for any words in what is said to it."""
+STOCK = 100
+"""So many sayings have a stock reply in common, which tells nothing of them: 54 ways of yes, no and perhaps, by chance."""
 
 
 class Replies(Recipe):
     """Sayings and the reply to each, in three folders: of every ten one is for validation and one for test.
 
-    Those are taken whose words are all known and whose reply depends on nothing that was said before.
+    Those are taken whose words are all known and whose reply depends on nothing that was said before, nor is a stock reply.
     """
 
-    title: ClassVar[str] = "Replies: 55,000 sayings, and what the chatbot A.L.I.C.E. replies to them"
+    title: ClassVar[str] = "Replies: 6,600 sayings, and what the chatbot A.L.I.C.E. replies to them"
     origin: ClassVar[str] = "https://pypi.org/project/aiml"
     credit: ClassVar[str] = "Richard S. Wallace and the A.L.I.C.E. AI Foundation, Free A.L.I.C.E. AIML set."
     licence: ClassVar[str] = "GNU Lesser General Public License, <https://www.gnu.org/licenses/lgpl.html>."
@@ -28,7 +31,9 @@ class Replies(Recipe):
 
     def write(self, folder: Path, progress: Progress) -> None:
         place = installed("aiml", "botdata/alice/alice.aiml", "The replies").parent
-        found = dict(pair for file in sorted(place.glob("*.aiml")) for pair in replies(file))
+        every = dict(pair for file in sorted(place.glob("*.aiml")) for pair in replies(file))
+        sayings = Counter(every.values())
+        found = {said: reply for said, reply in every.items() if sayings[reply] < STOCK}
         write_pairs(folder, "replies", [[pair] for pair in sorted(found.items())], EVERY)
         progress(len(found), len(found))
 
