@@ -125,6 +125,7 @@ def split(train: Path, out: Path) -> None:
 
 
 def record(asked: argparse.Namespace) -> Iterator[str]:
+    costs = [spent(runs) for runs in (asked.run, *asked.alone)]
     model, judges, began = Model.load(asked.run[-1]), {part: Judge(part, asked.train) for part in PARTS[:2]}, perf_counter()
     with TemporaryDirectory() as place:
         rows = list(directions(model, asked.test, asked.n, judges, Path(place)))
@@ -147,7 +148,6 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "| | distance, of several | of its own kind alone | real against real |\n|---|---|---|---|"
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
-    costs = [spent(runs) for runs in (asked.run, *asked.alone)]
     minutes = ", ".join(f"{minutes:.0f}" for minutes, _ in costs)
     samples = ", ".join(f"{samples:,}" for _, samples in costs)
     yield f"\n- of this and of {', '.join(PARTS)} alone: minutes of training {minutes}; samples {samples}"
