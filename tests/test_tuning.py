@@ -42,7 +42,7 @@ values = ["none", "edm"]
 
 def stand_in(denoiser: Any, std: float) -> Any:
     """What `value_loss` asks of a model."""
-    modality = SimpleNamespace(importance=None)
+    modality = SimpleNamespace(importance=None, scales=None)
     return SimpleNamespace(denoiser=denoiser, codec=Identity(), facts=SimpleNamespace(std=std), modality=modality)
 
 

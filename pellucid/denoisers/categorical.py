@@ -100,20 +100,20 @@ class Said(Categories):
 
     @property
     def logits(self) -> Tensor:
-        said = self._said(torch.ones_like(self._x_t[:, 0], dtype=torch.bool)).reshape(*self._x_t.shape, -1)
+        log_p, whole = _log_softmax(self._head(self._features)), torch.ones_like(self._x_t[:, 0], dtype=torch.bool)
+        said = self._copied(whole, log_p.flatten(0, 1)).reshape(*self._x_t.shape, -1)
         own = self._x_t.clamp(max=said.shape[-1] - 1).unsqueeze(-1)
         sure = torch.full_like(said, NEVER).scatter_(-1, own, 0.0)
         return torch.where(self._open.unsqueeze(-1), said, sure)
 
     def at(self, where: Tensor) -> Tensor:
         """Of tokens that are not settled."""
-        return self._said(where[:, 0])
-
-    def _said(self, where: Tensor) -> Tensor:
-        """(N, K), of tokens (B, L)."""
-        features = self._features[where]
+        features = self._features[where[:, 0]]
         filled = pad(features, (0, 0, 0, -len(features) % ROWS))
-        log_p = _log_softmax(self._head(filled)[: len(features)])
+        return self._copied(where[:, 0], _log_softmax(self._head(filled)[: len(features)]))
+
+    def _copied(self, where: Tensor, log_p: Tensor) -> Tensor:
+        """(N, K), of tokens (B, L) of which the head says log_p."""
         return log_p if self._pointer is None else self._pointer(self._features, self._x_t[:, 0], where, log_p)
 
 
