@@ -77,7 +77,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def making(answer: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """Responses of a route that makes samples: JSON, or events, or refusals."""
-    events: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+    events: dict[str, Any] = {"text/event-stream": {}}
     files: dict[str, Any] = {} if answer is Pictures else {"*/*": {"schema": {"type": "string", "format": "binary"}}}
     made = {"model": answer, "description": "What was made; with stream as server-sent events", "content": events | files}
     return {200: made, **refusals(*MAKING)}
