@@ -144,7 +144,7 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     yield "| given | " + " | ".join(f"{part} right" for part in PARTS) + " |\n|---" + "|---" * len(PARTS) + "|"
     for given, shares in rows:
         yield f"| {' and '.join(given)} | " + " | ".join(f"{shares[p]:.1%}" if p in shares else "–" for p in PARTS) + " |"
-    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind, trained as long together.\n"
+    yield "\n## Each part by itself\n\nDrawn with nothing given, beside models of one kind, whose minutes stand below.\n"
     yield "| | distance, of several | of its own kind alone | real against real |\n|---|---|---|---|"
     for part, own, alone, floor in apart:
         yield f"| {part} | {own:.4g} | {alone:.4g} | {floor:.4g} |"
