@@ -14,6 +14,7 @@ from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.items import Item, Rejection
 from pellucid.core.random import Keyed
 from pellucid.denoisers.regression import Regression
+from pellucid.evaluation.held_out import squared_error
 from pellucid.losses.denoising import DenoisingLoss
 from pellucid.losses.time import Uniform
 from pellucid.losses.weighting import Plain
@@ -244,6 +245,20 @@ def test_parts_count_alike() -> None:
     assert losses[2] == 0
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)
     assert losses[0] == pytest.approx(0.5, rel=1e-5)  # of two parts
+
+
+def test_held_out_parts_count_alike(home: Path) -> None:
+    """A mistake as large as a part's own values costs as much in each, whatever the part's length."""
+    model = Model.load(home / "run")
+    modality, shape = model.modality, model.facts.shape
+    assert modality.scales is not None
+    losses = []
+    for name, part in modality.made_of.items():  # type: ignore[attr-defined]
+        mean = torch.zeros(1, *shape)
+        mean[:, : part.size[0], modality.places[name]] = 1.0  # type: ignore[attr-defined]
+        losses.append(float(squared_error(model, mean * modality.scales, torch.zeros(1, *shape))))
+    assert losses == pytest.approx([losses[0]] * 3, rel=1e-5)
+    assert losses[0] > 0
 
 
 def test_a_resumed_run_is_the_same(home: Path, tmp_path: Path) -> None:

@@ -120,8 +120,9 @@ def squared_error(model: Model, mean: Tensor, x0: Tensor) -> Tensor:
     """Per element of x0 that is not missing, as far as it matters: (B,)."""
     weights = x0.isfinite().double()
     if isinstance(model.codec, Identity):
-        for factor in (model.modality.importance, model.modality.scales):
-            weights = weights if factor is None else weights * factor.to(weights)
+        importance, scales = model.modality.importance, model.modality.scales
+        weights = weights if importance is None else weights * importance.to(weights)
+        weights = weights if scales is None else weights / scales.to(weights) ** 2
     squares = weights * (mean - x0.nan_to_num(0)).double() ** 2
     return (squares.flatten(1).sum(1) / weights.flatten(1).sum(1).clamp(min=1)).cpu()
 
