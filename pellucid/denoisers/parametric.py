@@ -53,11 +53,8 @@ class Parametric(Conditional, Predicting):
         self.preconditioning = preconditioning
         self.sigma_data = sigma_data
         self.scales = None if scales is None else scales.double()
+        self.scale = 1.0 if self.scales is None else self.scales
         self.sketch = sketch
-
-    @property
-    def scale(self) -> Tensor | float:  # type: ignore[override]
-        return 1.0 if self.scales is None else self.scales
 
     def clean(self, x_t: Tensor, t: Tensor, cond: Cond | None = None, **beside: Tensor) -> Tensor:
         """x0 (B, C, *space) as the network's prediction gives it; `beside` as of `predict`."""
