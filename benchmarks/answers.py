@@ -2,7 +2,7 @@
 
     texts.py autoregressive RUN --validation DATA/validation --out AR.safetensors      the other model
     answers.py measure RUN --other AR.safetensors --data DATA --out NAME.json [-n 300] [--candidates 8] [--examples 0]
-    answers.py record NAME.json [NAME.json ...] --out records/answers.md
+    answers.py record NAME.json --out records/answers-NAME.md
 
 A run that went out from another is written OTHER+RUN, and its minutes and samples are those of both, as many as the other
 model may have. DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was
@@ -46,7 +46,7 @@ def main() -> None:
         found = measure(asked)
         text = json.dumps(found, indent=1, ensure_ascii=False)
     else:
-        text = "\n".join([*_lines([json.loads(path.read_text(encoding="utf-8")) for path in asked.json]), ""])
+        text = "\n".join([*_lines(json.loads(asked.json.read_text(encoding="utf-8"))), ""])
     with atomic_write(asked.out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     print(text)
@@ -77,7 +77,8 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
         print(name, f"{seconds[name]:.1f} s", flush=True)
     return {
         "data": asked.data.name, "train": len(train), "n": len(sources), "examples": asked.examples,
-        "samples": samples, "other": other.seen, "minutes": minutes,
+        "samples": samples, "minutes": minutes,
+        "other": {"seen": other.seen, "trained": other.trained, "minutes": other.minutes},
         "parameters": sum(p.numel() for p in model.denoiser.parameters()),
         "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
         "seconds": seconds, "scores": compared(systems, targets),
@@ -138,36 +139,33 @@ def compared(systems: dict[str, list[str]], targets: tuple[str, ...]) -> dict[st
     return found
 
 
-def _lines(every: list[dict[str, Any]]) -> Iterator[str]:
-    yield "# Texts from texts\n"
-    for one in every:
-        first, *others = one["scores"].items()
-        for rival in (COPY, NEAREST):
-            row = dict(others)[rival]
-            for metric in ("chrF", "BLEU"):
-                above = first[1][metric] > row[metric] and row[f"p {metric}"] < CERTAIN
-                yield (
-                    f"- {one['data']}, {metric}: {first[1][metric]:.1f}, {rival} {row[metric]:.1f} "
-                    f"(p = {row[f'p {metric}']:.3f}); significantly above: **{'yes' if above else 'NO'}**"
-                )
-    for one in every:
-        yield f"\n## {one['data']}\n"
-        yield (
-            f"{one['n']} test sources{_beside(one.get('examples', 0))}; {one['parameters'] / 1e6:.2f}M parameters, "
-            f"trained on {one['samples']:,} windows of {one['train']:,} pairs in "
-            f"{one['minutes']:.0f} minutes, the autoregressive model on {one['other']:,}, "
-            "its best by validation. "
-            f"Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
-        )
-        yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
-        yield "|---|---|---|---|---|---|"
-        for name, row in one["scores"].items():
-            chances = " | ".join(f"{row[key]:.3f}" if key in row else "–" for key in ("p chrF", "p BLEU"))
-            yield f"| {name} | {row['chrF']:.1f} | {row['BLEU']:.1f} | {chances} | {one['seconds'][name]:.1f} |"
-        for shown in one["shown"]:
-            yield "\n```text"
-            yield from (f"{name:>{max(map(len, shown))}}: {text}" for name, text in shown.items())
-            yield "```"
+def _lines(one: dict[str, Any]) -> Iterator[str]:
+    yield f"# Texts from texts: {one['data']}\n"
+    first, *others = one["scores"].items()
+    for rival in (COPY, NEAREST):
+        row = dict(others)[rival]
+        for metric in ("chrF", "BLEU"):
+            above = first[1][metric] > row[metric] and row[f"p {metric}"] < CERTAIN
+            yield (
+                f"- {metric} {first[1][metric]:.1f}, {rival} {row[metric]:.1f} (p = {row[f'p {metric}']:.3f}); "
+                f"significantly above: **{'yes' if above else 'NO'}**"
+            )
+    other = one["other"]
+    yield (
+        f"\n{one['n']} test sources{_beside(one['examples'])}; {one['parameters'] / 1e6:.2f}M parameters, trained on "
+        f"{one['samples']:,} windows of {one['train']:,} pairs in {one['minutes']:.0f} minutes, the autoregressive model on "
+        f"{other['trained']:,} in {other['minutes']:.0f}, of which those weights are taken that are best by validation, "
+        f"after {other['seen']:,}. Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
+    )
+    yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
+    yield "|---|---|---|---|---|---|"
+    for name, row in one["scores"].items():
+        chances = " | ".join(f"{row[key]:.3f}" if key in row else "–" for key in ("p chrF", "p BLEU"))
+        yield f"| {name} | {row['chrF']:.1f} | {row['BLEU']:.1f} | {chances} | {one['seconds'][name]:.1f} |"
+    for shown in one["shown"]:
+        yield "\n```text"
+        yield from (f"{name:>{max(map(len, shown))}}: {text}" for name, text in shown.items())
+        yield "```"
     yield f"\n- commands: in the docstring of benchmarks/answers.py\n- date: {datetime.now(UTC):%Y-%m-%d}"
     yield from machine()
 
@@ -197,8 +195,8 @@ def _arguments() -> argparse.Namespace:
     measuring.add_argument("--others", type=float, nargs=2, default=[0.01, 0.7], metavar=("ALONE", "SEVERAL"))
     measuring.add_argument("--out", type=Path, required=True)
     recording = commands.add_parser("record", help="write the record")
-    recording.add_argument("json", type=Path, nargs="+")
-    recording.add_argument("--out", type=Path, default=Path("records/answers.md"))
+    recording.add_argument("json", type=Path)
+    recording.add_argument("--out", type=Path, required=True)
     return parser.parse_args()
 
 

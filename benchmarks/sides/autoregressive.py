@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from math import log
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from pellucid.model.model import Model
 from pellucid.networks import networks
 from pellucid.networks.attention import SelfAttention, split_heads
 from pellucid.networks.initialise import initialise
+from pellucid.networks.linear import Linear
 from pellucid.networks.transformer import Transformer
 from pellucid.training.config import RunConfig, load_config
 from pellucid.training.ema import PowerEMA
@@ -57,26 +59,29 @@ class Autoregressive(nn.Module):
     text is no part of it.
     """
 
-    def __init__(self, network: Transformer, states: int, length: int, sourced: int = 0) -> None:
+    def __init__(self, network: Transformer, categories: int, length: int, sourced: int = 0) -> None:
         super().__init__()
         for part in network.modules():
             if type(part) is SelfAttention:
                 part.__class__ = _Causal
         self.network, self.sourced = network, sourced
-        self.embedding, self.places = nn.Embedding(states, EMBEDDED), nn.Embedding(length, EMBEDDED)
+        self.embedding, self.places = nn.Embedding(categories, EMBEDDED), nn.Embedding(length, EMBEDDED)
+        self.head = Linear(EMBEDDED, categories)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Logits (B, K, L) of tokens x (B, L)."""
+    def forward(self, x: Tensor, places: slice) -> Tensor:
+        """Logits (B, N, K) of N places of tokens x (B, L)."""
         before = torch.cat([torch.full_like(x[:, :1], END), x[:, :-1]], dim=1)
         seen = (self.embedding(before) + self.places.weight).movedim(-1, 1)
-        logits: Tensor = self.network(seen, torch.zeros(len(x)))
+        features: Tensor = self.network(seen, torch.zeros(len(x)))
+        logits: Tensor = self.head(features[..., places].movedim(1, -1))
         return logits
 
     def nats(self, x: Tensor) -> Tensor:
         """-log p of each text, (B,)."""
         own = x[:, self.sourced :]
         counts = ((own == END).cumsum(1) <= 1).float()  # the end itself, and nothing after it
-        each = cross_entropy(self(x)[..., self.sourced :], own, reduction="none")
+        logits = self(x, slice(self.sourced, None)).flatten(0, 1)
+        each = cross_entropy(logits, own.flatten(), reduction="none").reshape(own.shape)
         return (each * counts).sum(1)
 
     @torch.no_grad()
@@ -84,7 +89,7 @@ class Autoregressive(nn.Module):
         """Tokens (B, L) drawn one after the other, from the first -1 on."""
         x = x.clone()
         for place in range(int((x[0] >= 0).sum()), x.shape[1]):
-            logits = self(x.clamp(min=0))[..., place].double() / temperature
+            logits = self(x.clamp(min=0), slice(place, place + 1))[:, 0].double() / temperature
             drawn = torch.multinomial(logits.softmax(-1), 1, generator=generator)[:, 0]
             ended = (x[:, self.sourced : place] == END).any(1)
             x[:, place] = torch.where(ended, END, drawn)
@@ -93,11 +98,13 @@ class Autoregressive(nn.Module):
 
 @dataclass(frozen=True)
 class Trained:
-    """One, what its tokens are, and after how many windows its weights are those that are kept."""
+    """One, what its tokens are, after how many windows its weights are those that are kept, and what all of them took."""
 
     model: Autoregressive
     text: Text
     seen: int = 0
+    trained: int = 0
+    minutes: float = 0.0
 
 
 def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
@@ -112,7 +119,7 @@ def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
     rates = [float(group["lr"]) for group in optimiser.param_groups]
     average = PowerEMA(model.state_dict(), config.training.ema[0])
     checks = None if validation is None else windows(text, validation, model.places.num_embeddings)
-    best = float("inf")
+    best, at, began = float("inf"), 0, perf_counter()
     while seen < samples:
         factor = learning_rate_factor(seen, seen / samples, warmup=config.training.warmup, decay=config.training.decay)
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
@@ -131,8 +138,9 @@ def train(run: Path, samples: int, validation: Path | None, out: Path) -> None:
             bits = float(loss.detach()) / log(2)
             print(f"{seen:,} of {samples:,}, {bits:.3f} bits a token, {now:.3f} a letter held out", flush=True)
             if now < best or checks is None:
-                best = now
-                write_tensors(out, average.average, {"seen": str(seen)})
+                best, at, kept = now, seen, {name: value.clone() for name, value in average.average.items()}
+            minutes = (perf_counter() - began) / 60
+            write_tensors(out, kept, {"seen": str(at), "trained": str(seen), "minutes": f"{minutes:.1f}"})
 
 
 def _checked(config: RunConfig, made: Trained, average: PowerEMA, checks: np.ndarray) -> float:
@@ -155,7 +163,8 @@ def read(run: Path, path: Path) -> Trained:
     made = _made(run)
     made.model.load_state_dict(load_file(path))
     with safe_open(path, "pt") as file:
-        return replace(made, seen=int(file.metadata()["seen"]))
+        said = file.metadata()
+    return replace(made, seen=int(said["seen"]), trained=int(said["trained"]), minutes=float(said["minutes"]))
 
 
 def _made(run: Path) -> Trained:
@@ -164,9 +173,9 @@ def _made(run: Path) -> Trained:
     text = like.modality
     assert isinstance(text, Text)
     network: Transformer = build(
-        networks, config.network, in_channels=EMBEDDED, out_channels=text.categories, space=like.facts.shape[1:]
+        networks, config.network, in_channels=EMBEDDED, out_channels=EMBEDDED, space=like.facts.shape[1:]
     )
-    model = Autoregressive(network, text.categories + 1, like.facts.shape[1], text.sourced)
+    model = Autoregressive(network, text.categories, like.facts.shape[1], text.sourced)
     return Trained(model.eval(), text)
 
 
