@@ -94,6 +94,14 @@ def test_a_learned_schedule_has_its_quantiles() -> None:
             Learned(knots=knots)
 
 
+def test_a_learned_schedule_may_begin_almost_clean() -> None:
+    """Where alpha cannot be told from 1, log-SNR still is what it was learned to be."""
+    knots = (60.0, 45.0, 0.0, -50.0)
+    t = torch.arange(1, 5, dtype=torch.float64) / 4
+    ratio = Learned(knots=knots).log_snr(t)
+    torch.testing.assert_close(ratio, torch.tensor(knots, dtype=torch.float64), rtol=1e-12, atol=1e-12)
+
+
 def test_runs_with_it_resume_and_may_be_split(tmp_path: Path) -> None:
     """To the bit; with micro-batches up to the order of a sum. The card has a schedule, with which a run can be made."""
     np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (64, 4, 4), dtype=np.uint8))

@@ -1,4 +1,4 @@
-"""Grids: falling from start to 0 on every schedule, and each convention against its paper or against integers."""
+"""Grids: falling from 1 to 0 on every schedule, and each convention against its paper or against integers."""
 
 from fractions import Fraction
 from typing import Any
@@ -71,24 +71,12 @@ def test_times_fall_to_zero(name: str, schedule: Schedule) -> None:
         assert t[0] == 1 if name != "table" else 0 < t[0] <= 1
 
 
-@every_continuous
-@every_schedule
-@pytest.mark.parametrize("start", [0.9, 0.3, 1e-3])
-def test_a_grid_may_start_later(name: str, schedule: Schedule, start: float) -> None:
-    """From a chosen start the times fall strictly to 0 as well, never above the start."""
-    for steps in (1, 2, 5, 20):
-        t = build(GRIDS, {"name": name})(schedule, steps, start)
-        assert t.shape == (steps + 1,)
-        assert t[0] == start
-        assert t[-1] == 0
-        assert bool((t.diff() < 0).all())
-
-
 @every_schedule
 def test_every_schedule_names_a_grid_that_suits_it(schedule: Schedule) -> None:
-    """The grid that a schedule recommends is registered and works on it."""
+    """The grid that a schedule recommends is registered and works on it; shifted, it recommends the same."""
     assert schedule.grid in GRIDS
     assert len(grid(schedule.grid, schedule, 7)) == 8
+    assert Shifted(base=schedule, shift=2.0).grid == schedule.grid
 
 
 @every_grid
@@ -97,14 +85,6 @@ def test_no_steps_are_refused(name: str, steps: int) -> None:
     """Fewer than one step is out of range, with the number that came."""
     with pytest.raises(ConfigError, match=f"steps = {steps} is out of range"):
         grid(name, DDPM, steps)
-
-
-@every_continuous
-@pytest.mark.parametrize("start", [0.0, -0.5, 1.5, float("nan")])
-def test_a_start_outside_of_time_is_refused(name: str, start: float) -> None:
-    """A trajectory starts within (0, 1]."""
-    with pytest.raises(ConfigError, match="start"):
-        build(GRIDS, {"name": name})(Linear(), 3, start)
 
 
 @pytest.mark.parametrize(("section", "message"), [
@@ -229,11 +209,9 @@ def test_a_table_that_ends_above_the_data() -> None:
 
 
 def test_tables_refuse_what_they_have_not() -> None:
-    """More steps than the table has, or a start of one's own, are refused."""
+    """More steps than the table has are refused."""
     with pytest.raises(ConfigError, match=r"steps = 1001 is out of range: allowed is \[1, 1000\]"):
         grid("table", DDPM, 1001)
-    with pytest.raises(UnsupportedError, match="own first step"):
-        build(GRIDS, {"name": "table"})(DDPM, 10, 0.5)
 
 
 @pytest.mark.parametrize(("steps", "offset"), [(1000, 1), (3, 500), (10, -1)])

@@ -33,6 +33,7 @@ from pellucid.schedules.edm import EDM
 from pellucid.schedules.linear import Linear
 from pellucid.schedules.rectified import Rectified
 from pellucid.schedules.schedule import Schedule
+from pellucid.schedules.sigmoid import Sigmoid
 
 BATCH = 64
 HIGH, LOW = 10.0, 0.05
@@ -239,3 +240,7 @@ def test_sigma_is_refused_where_it_is_infinite(method: type[Euler]) -> None:
     with pytest.raises(UnsupportedError, match="infinite where the grid starts"):
         method(variable="sigma").sample(denoiser, x, grid)
     assert bool(method().sample(denoiser, x, grid).isfinite().all())
+    steep = Mixture(Gaussian(schedule=Sigmoid()), **parts)
+    with pytest.raises(UnsupportedError, match="has infinite slope where the grid starts"):
+        method(variable="t").sample(steep, x, grid)
+    assert bool(method(variable="angle").sample(steep, x, grid).isfinite().all())

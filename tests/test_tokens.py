@@ -155,6 +155,15 @@ def test_the_elbo_of_the_exact_denoiser_is_the_likelihood(process: Discrete) -> 
     torch.testing.assert_close(total, -CHANCES.log(), rtol=0, atol=1e-6)
 
 
+def test_the_rate_stays_finite_where_almost_nothing_is_lost() -> None:
+    """Of a denoiser as good as sure, in single precision: next to 0, whatever the time."""
+    process, x0 = UniformTokens(categories=32), torch.zeros(1, 1, 4, dtype=torch.long)
+    log_p = torch.full((1, 1, 4, 32), -60.0)
+    log_p[..., 0] = 0
+    for t in (1e-3, 1e-7, 1e-12):
+        assert float(process.rate(x0, x0, log_p, number(t)).abs().max()) < 1e-6
+
+
 @every_process
 def test_another_denoiser_is_further_off(process: Discrete) -> None:
     """One that knows how often tokens are but not what follows what: its bound is above the entropy, by as much as is

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from pellucid.conditioners.given import Given
-from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.errors import ConfigError, DataError, UnsupportedError
 from pellucid.core.random import Key, Keyed
 from pellucid.denoisers.wiener import Wiener
 from pellucid.evaluation.likelihood import ode_log_likelihood
@@ -230,6 +230,8 @@ def test_what_cannot_be_is_refused() -> None:
         Wiener(shape=(1, 4), process=process, network=network)(torch.zeros(2, 1, 4), torch.ones(2, 1, 4))
     with pytest.raises(ConfigError, match=r"denoiser\.leading = -1: expected 0 or more directions"):
         Wiener(shape=(1, 4), process=process, network=network, leading=-1)
+    with pytest.raises(DataError, match="All samples are the same"):
+        Wiener(shape=(1, 4), process=process, network=network).fit(torch.ones(5, 1, 4))
     with pytest.raises(ConfigError, match=r"has the shape \(1, 1, 3\), expected \(n, 1, 4\)"):
         Given(shape=(1, 4)).parse(torch.zeros(1, 3), 2)
 

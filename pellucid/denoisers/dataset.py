@@ -41,18 +41,18 @@ class Dataset(Denoiser):
         flat, points = x_t.flatten(1).double(), self.points.flatten(1).double()
         # -|x - alpha y|^2 / 2 sigma^2, less the part that is the same for all points
         energy = (alpha * (flat @ points.T) - alpha**2 * (points**2).sum(1) / 2) / sigma**2
-        return DatasetPosterior(self.points, energy.softmax(1).to(self.points))
+        return DatasetPosterior(self.points, energy.softmax(1))
 
 
 class DatasetPosterior(Posterior):
-    """Weights (B, N) over the points of a data set."""
+    """Weights (B, N), float64, over the points of a data set."""
 
     def __init__(self, points: Tensor, weights: Tensor) -> None:
         self.points, self.weights = points, weights
 
     @property
     def mean(self) -> Tensor:
-        return (self.weights @ self.points.flatten(1)).reshape(-1, *self.points.shape[1:])
+        return (self.weights.to(self.points) @ self.points.flatten(1)).reshape(-1, *self.points.shape[1:])
 
     def sample(self, draws: Draws, step: int) -> Tensor:
         return self.points[choose(draws.uniform("posterior point", step, ()), self.weights)]

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from pellucid.conditioners.conditioner import Conditioner, Embedded
-from pellucid.core.errors import ConfigError, UnsupportedError
+from pellucid.core.errors import ConfigError, DataError, UnsupportedError
 from pellucid.core.shapes import expand
+from pellucid.denoisers.conditional import together
 from pellucid.denoisers.denoiser import Cond
 from pellucid.denoisers.parametric import Parametric
 from pellucid.denoisers.posterior import Mean
@@ -96,13 +97,19 @@ class Wiener(Parametric):
 
     @torch.no_grad()
     def fit(self, x0: Tensor) -> None:
-        """Mean and covariance from samples (N, C, *space), NaN where values are missing, of which pairs are then taken."""
+        """Mean and covariance from samples (N, C, *space), NaN where values are missing, of which pairs are then taken.
+
+        Raises:
+            DataError: samples that are all the same.
+        """
         rows = x0.flatten(1).double()
         known = rows.isfinite().double()
         centre = rows.nan_to_num(nan=0.0).sum(0) / known.sum(0).clamp(min=1)
         away = torch.where(known > 0, rows - centre, 0)
         variances, basis = torch.linalg.eigh(away.T @ away / (known.T @ known).clamp(min=1))
         variances = torch.where(variances > DEAD * variances.max(), variances, 0)
+        if not bool(variances.any()):
+            raise DataError("All samples are the same: there is nothing to learn of how they differ")
         for name, value in (("centre", centre), ("basis", basis), ("variances", variances)):
             setattr(self, name, value.to(getattr(self, name)))
 
@@ -172,10 +179,8 @@ class Wiener(Parametric):
 
     def told(self, cond: Cond | None, count: int) -> tuple[Tensor | None, Tensor | None]:
         """The vector and the tokens of all conditions."""
-        embedded = self.embedded(cond, count)
-        vectors = [one.vector for one in embedded.values() if one.vector is not None]
-        tokens = [one.tokens for one in embedded.values() if one.tokens is not None]
-        return sum(vectors[1:], vectors[0]) if vectors else None, torch.cat(tokens, dim=1) if tokens else None
+        said = together(self.embedded(cond, count))
+        return said.vector, said.tokens
 
     def embedded(self, cond: Cond | None, count: int) -> dict[str, Embedded]:
         """Of all conditions but what is given, which the network sees through m."""

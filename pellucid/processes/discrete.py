@@ -28,7 +28,7 @@ class Discrete(Process):
     """Corruption of tokens along a schedule, of which alpha alone counts.
 
     Arguments:
-        schedule: alpha_t is the probability that a token is still what it was; it must end at 0.
+        schedule: alpha_t is the probability that nothing has happened to a token; it must end at 0.
         categories: K; clean tokens are 0 .. K - 1.
     """
 

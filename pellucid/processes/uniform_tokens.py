@@ -1,4 +1,4 @@
-"""Uniform tokens: one that is lost becomes any other. Hoogeboom et al. 2021 (multinomial diffusion), eq. 11."""
+"""Uniform tokens: one that is lost becomes any, all alike. Hoogeboom et al. 2021 (multinomial diffusion), eq. 11."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -66,10 +66,10 @@ class UniformTokens(Discrete):
 
         the divergence between the jumps of the two reverse processes (Campbell et al. 2022, eq. 7, for this process).
         """
-        alpha_t, d_alpha_t = self.keep(t, x0)
+        log_p, (alpha_t, d_alpha_t) = log_p.double(), self.keep(t, x0)
         noisy = (alpha_t > 0) & (alpha_t < 1)
         same, other = self._chances(t, x0)
-        up = torch.where(noisy, same / other, 1.0).to(log_p).unsqueeze(-1)
+        up = torch.where(noisy, same / other, 1.0).unsqueeze(-1)
         here, clean, p = one_hot(x_t, self.categories).bool(), one_hot(x0, self.categories).bool(), log_p.exp()
         model = 1 + (p * here).sum(-1, keepdim=True) * (1 / up - 1) + p * (up - 1)
         lost = (x_t != x0).unsqueeze(-1)
@@ -77,7 +77,7 @@ class UniformTokens(Discrete):
         beyond = (model - true) / true  # v / w - 1
         terms = torch.where(here, 0.0, true * (beyond - torch.log1p(beyond)))
         weight = torch.where(noisy, -d_alpha_t / alpha_t.clamp(min=TINY) / self.categories, 0.0)
-        return weight.to(terms) * terms.sum(-1)
+        return weight * terms.sum(-1)
 
     def _chances(self, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
         """a and b."""

@@ -9,7 +9,7 @@ which stays finite at both ends, where λ does not. D is extrapolated from the l
 
 from dataclasses import dataclass
 from math import isfinite
-from typing import ClassVar, Literal
+from typing import Literal
 
 import numpy as np
 from torch import Tensor
@@ -24,7 +24,8 @@ class DPMSolver(Sampler):
     """Deterministic multistep DPM-Solver++.
 
     Order 2 extrapolates D to the middle of the step, as published. Order 3 integrates the parabola through three
-    evaluations exactly. A step to or from infinite λ is of order 1, the one after that of order 2 at most.
+    evaluations exactly. A step to or from infinite λ is of order 1; after one from there the next is too, and the
+    one after that of order 2 at most.
 
     Arguments:
         order: 1 (equals DDIM), 2 or 3.
@@ -65,14 +66,9 @@ class DPMSolverSDE(Sampler):
 
     solver_order: Literal[1, 2] = 2
     noise_scale: float = 1.0
-    weak_order: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         require("noise_scale", self.noise_scale, 0, 2, closed=True)
-
-    @property
-    def order(self) -> int:
-        return self.weak_order
 
     @property
     def memory(self) -> int:

@@ -16,16 +16,13 @@ from pellucid.schedules.table import Table
 
 @dataclass(frozen=True, kw_only=True)
 class Grid(ABC):
-    """`grid(schedule, steps)` -> (steps + 1,) times, strictly falling from `start` to 0."""
+    """`grid(schedule, steps)` -> (steps + 1,) times, strictly falling from 1 to 0."""
 
-    def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
+    def __call__(self, schedule: Schedule, steps: int) -> Tensor:
         if steps < 1 or steps != int(steps):
             raise ConfigError(f"steps = {steps} is out of range: allowed is a whole number from 1")
-        if not 0 < start <= 1:
-            raise ConfigError(f"start = {start} is out of range: allowed is (0, 1], from data to noise")
-        inner = self.times(schedule, steps)
-        inner = start * inner if start < 1 else inner
-        return torch.cat([torch.tensor([start], dtype=torch.float64), inner[1:], torch.zeros(1, dtype=torch.float64)])
+        inner = self.times(schedule, steps)[1:]
+        return torch.cat([torch.ones(1, dtype=torch.float64), inner, torch.zeros(1, dtype=torch.float64)])
 
     @abstractmethod
     def times(self, schedule: Schedule, steps: int) -> Tensor:
@@ -108,9 +105,7 @@ class TableGrid(Grid):
     to_data: bool = True
     skip_last: bool = False
 
-    def __call__(self, schedule: Schedule, steps: int, start: float = 1.0) -> Tensor:
-        if start != 1:
-            raise UnsupportedError("The table grid starts at the convention's own first step, not at a chosen time")
+    def __call__(self, schedule: Schedule, steps: int) -> Tensor:
         times = self.times(schedule, steps)
         if self.to_data:
             return torch.cat([times, torch.zeros(1, dtype=torch.float64)])

@@ -7,7 +7,8 @@ and eps = (x - alpha x0) / sigma:
     "angle"   u = atan(sigma / alpha)    y = x / n         slope (alpha eps - sigma x0) / n,   n = sqrt(alpha^2 + sigma^2)
     "t"       u = t                      y = x             slope d_alpha x0 + d_sigma eps      Lipman et al. 2023
 
-"sigma" is the usual choice but is infinite where alpha = 0; "angle" is regular at both ends.
+"sigma" is the usual choice but is infinite where alpha = 0, and so is the slope along "t" of some schedules there; "angle"
+is regular at both ends.
 """
 
 from dataclasses import dataclass
@@ -57,7 +58,6 @@ class RungeKutta(Sampler):
     def __post_init__(self) -> None:
         require("churn", self.churn, 0, 1e6, closed=True)
         require("noise_scale", self.noise_scale, 0, 2, closed=True)
-
         require("churn_min", self.churn_min, 0, self.churn_max, closed=True)
 
     @property
@@ -79,8 +79,10 @@ class RungeKutta(Sampler):
         no_signal = float(now.scales(t)[0]) == 0
         if no_signal and self.variable == "sigma":
             raise UnsupportedError(
-                "variable = 'sigma' is infinite where the grid starts, at alpha = 0: use 'angle' or 't', or leave it out"
+                "variable = 'sigma' is infinite where the grid starts, at alpha = 0: use 'angle', or leave it out"
             )
+        if self.variable == "t" and not bool(now.process.schedule.d_alpha(t).isfinite()):
+            raise UnsupportedError("variable = 't' has infinite slope where the grid starts: use 'angle', or leave it out")
         variable = self.variable or ("angle" if no_signal else "sigma")
         if float(now.scales(now.s)[1]) == 0 and (1.0 in self.tableau.c or len(self.tableau.b) == 1):
             return combine((now.scales(now.s)[0], now.mean(x, t)))

@@ -70,7 +70,8 @@ class Tokens(TokenSampler):
 
 @dataclass(frozen=True, kw_only=True)
 class Reveal(TokenSampler):
-    """For masked tokens: at each step as many are shown as is their number's expectation, and which is a choice.
+    """For masked tokens: at each step as many are shown as is their number's expectation, rounded up, and which is a
+    choice. With more steps than hidden tokens it is done before the last.
 
     At random, one in each step, it is exact. Those of which the denoiser is surest first, it needs fewer steps, and draws
     what is likely more often than it is (Chang et al. 2022, MaskGIT, section 3.2).

@@ -10,7 +10,8 @@ Summing the geometric series gives the marginal variance after k steps,
     "noising":     c_0 (1 - exp(-k / tau)) / (1 - exp(-1 / tau))
     "generation":  c_0 exp(-(T - 1) / tau) (exp(k / tau) - 1) / (exp(1 / tau) - 1)
 
-which also serve between the steps, for real k. The continuous limit replaces the sum by ∫_0^k c_u du.
+which also serve between the steps, for real k. The continuous limit replaces the sum by
+∫_0^k c_u du, in "generation" with c_u = c_0 exp(-(T - u) / tau).
 """
 
 from dataclasses import dataclass

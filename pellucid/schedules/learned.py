@@ -3,19 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import ClassVar, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from pellucid.core.errors import ConfigError
-from pellucid.schedules.schedule import Family, Schedule
-from pellucid.schedules.table import Table
+from pellucid.schedules.table import Stepped
 
 
 @dataclass(frozen=True, kw_only=True)
-class Learned(Schedule):
-    """log_snr = knots[k - 1] at t = k / T, linear between, variance-preserving; ends as those of `Table`.
+class Learned(Stepped):
+    """log_snr = knots[k - 1] at t = k / T, linear between, variance-preserving; ends as those of a table.
 
     Uniform times on it are the adaptive times that it was learned from, and a uniform grid has its steps where losses are
     large: the schedule of least variance of Kingma et al. 2021 (VDM), section 5.1, measured instead of descended to.
@@ -24,7 +23,6 @@ class Learned(Schedule):
         knots: T numbers, strictly falling; the last may be -inf.
     """
 
-    family: ClassVar[Family] = "variance-preserving"
     knots: Sequence[float]
 
     def __post_init__(self) -> None:
@@ -37,17 +35,5 @@ class Learned(Schedule):
         return cls(knots=(6.0, 4.0, 3.5, 1.0, -2.0, -2.5, -9.0))
 
     @cached_property
-    def _table(self) -> Table:
-        return Table(alphas_cumprod=tuple(torch.sigmoid(torch.tensor(self.knots, dtype=torch.float64)).tolist()))
-
-    def alpha(self, t: Tensor) -> Tensor:
-        return self._table.alpha(t)
-
-    def sigma(self, t: Tensor) -> Tensor:
-        return self._table.sigma(t)
-
-    def d_alpha(self, t: Tensor) -> Tensor:
-        return self._table.d_alpha(t)
-
-    def d_sigma(self, t: Tensor) -> Tensor:
-        return self._table.d_sigma(t)
+    def log_ratios(self) -> Tensor:
+        return -torch.tensor(self.knots, dtype=torch.float64) / 2

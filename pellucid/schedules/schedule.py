@@ -40,7 +40,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def d_alpha(self, t: Tensor) -> Tensor:
-        """d alpha / dt."""
+        """d alpha / dt; infinite at t = 1 where alpha ends like a square root."""
 
     @abstractmethod
     def d_sigma(self, t: Tensor) -> Tensor:

@@ -32,6 +32,10 @@ class Shifted(Schedule):
     def family(self) -> Family:  # type: ignore[override]
         return self.base.family
 
+    @property
+    def grid(self) -> str:  # type: ignore[override]
+        return self.base.grid
+
     def _norm(self, alpha: Tensor, sigma: Tensor) -> Tensor:
         """By what (alpha, shift sigma) is divided to stay in the family."""
         match self.family:
