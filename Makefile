@@ -1,4 +1,4 @@
-# `make demo` and `make test` need git, make and Python 3.11 or newer; the rest goes into .venv, pinned by constraints.txt.
+# `make demo` and `make test` need git, make and Python 3.11.5 or newer; the rest goes into .venv, pinned by constraints.txt.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -44,8 +44,8 @@ lock: .venv/ready-dev
 	touch $@ .venv/ready
 
 .venv:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 5))' || \
+	  { echo "Python 3.11.5 or newer is needed: make PYTHON=python3.11" >&2; exit 2; }
 	$(PYTHON) -m venv .venv
 
 clean:

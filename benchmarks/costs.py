@@ -42,7 +42,6 @@ from resume import machine, tell
 from pellucid.core.items import Item
 from pellucid.data.pack import is_pack
 from pellucid.data.write import write_pack
-from pellucid.modalities import modalities
 from pellucid.model.config import Facts, ModelConfig, Section
 from pellucid.model.model import Model
 from pellucid.networks.grid import divide
@@ -70,8 +69,7 @@ NOTES = (
     "Attention compares all positions with each other. In a transformer whose patch is kept its share grows until seconds "
     "are quadratic; memory stays linear, as torch does it in blocks. A U-Net has attention (from size small on) at its "
     "coarsest level alone, and has levels added until that has 64 positions or fewer.",
-    "Networks, losses and samplers take samples of one to three axes, so frames and length are measured, as bytes. Kinds of "
-    f"data that can be read from files and trained on so far: {', '.join(modalities)}; others by `write_pack` from Python.",
+    "Networks, losses and samplers take samples of one to three axes, so frames and length are measured, as bytes.",
 )
 
 

@@ -134,7 +134,7 @@ def record(asked: argparse.Namespace) -> Iterator[str]:
     worst = min(share for _, shares in rows for share in shares.values())
     factor = max(own / max(alone, floor) for _, own, alone, floor in apart)
     yield "# Several modalities at once\n"
-    yield (f"- what was drawn is the digit that was given in at least {worst:.0%} of cases, {worst / CHANCE:.1f} times "
+    yield (f"- what was drawn is the digit that was given in at least {worst:.1%} of cases, {worst / CHANCE:.1f} times "
            f"chance, in every direction; at least {WANTED:g}: **{answer(worst >= WANTED * CHANCE)}**")
     yield (f"- a part is at most {factor:.2f} times as far from the data as that of a model of its own, or as TEST where "
            f"that is farther; at most {WORSE:g}: **{answer(factor <= WORSE)}**")

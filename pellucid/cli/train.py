@@ -39,7 +39,7 @@ Recipe = Annotated[
     str | None,
     typer.Option(
         metavar="NAME", autocompletion=tab.recipe,
-        help="Settings to start from: fashion-mnist, or a TOML file of your own.",
+        help="Settings to start from: fashion-mnist, emoji, variational, vae, adversarial, gan, or a TOML file of your own.",
     ),
 ]
 Track = Annotated[
