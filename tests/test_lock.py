@@ -8,10 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+import pellucid.training.train as training
 from pellucid.core.errors import UserError
-from pellucid.core.lock import NAME, locked
+from pellucid.core.lock import NAME, keep_locked, locked
+from pellucid.training.train import train
 
 HOLD = "import sys; from pathlib import Path; from pellucid.core.lock import locked\nwith locked(Path(sys.argv[1])):\n" \
        "    print('held', flush=True); sys.stdin.read()"  # fmt: skip
@@ -19,8 +22,13 @@ HOLD = "import sys; from pathlib import Path; from pellucid.core.lock import loc
 
 @pytest.fixture
 def holder(tmp_path: Path) -> "subprocess.Popen[str]":
+    return hold(tmp_path / "run")
+
+
+def hold(folder: Path) -> "subprocess.Popen[str]":
+    """A process that has locked it."""
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLD, str(tmp_path / "run")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -43,6 +51,47 @@ def test_a_killed_process_holds_nothing(holder: "subprocess.Popen[str]", tmp_pat
     with locked(tmp_path / "run"):
         (tmp_path / "run" / "kept").touch()
     assert [path.name for path in (tmp_path / "run").iterdir()] == ["kept"]
+
+
+def test_a_folder_locked_here_may_be_locked_once_more(tmp_path: Path) -> None:
+    with locked(tmp_path / "run"):
+        with locked(tmp_path / "run"):
+            pass
+        assert (tmp_path / "run" / NAME).is_file()
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_folder_that_was_moved_is_locked_anew(tmp_path: Path) -> None:
+    """Where nobody came meanwhile: the second would otherwise work in the first one's folder."""
+    with locked(tmp_path / "run"):
+        (tmp_path / "run").rename(tmp_path / "away")
+        keep_locked()
+        with (tmp_path / "run" / NAME).open() as file, pytest.raises(BlockingIOError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_who_came_into_the_place_of_a_moved_folder_keeps_it(tmp_path: Path) -> None:
+    """The first is told before it writes there, and does not take the lock of the second with it."""
+    with locked(tmp_path / "run"):
+        (tmp_path / "run").rename(tmp_path / "away")
+        other = hold(tmp_path / "run")
+        with pytest.raises(UserError, match=rf"Another process is at work in '.*run' \(process {other.pid}"):
+            keep_locked()
+    assert (tmp_path / "run" / NAME).is_file()
+    other.communicate("")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_holds_the_folder_until_its_report_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    held = list[bool]()
+    monkeypatch.setattr(training, "write_report", lambda out: held.append((out / NAME).is_file()))
+    np.save(tmp_path / "x.npy", np.arange(128, dtype=np.uint8).reshape(8, 4, 4))
+    train(tmp_path / "x.npy", tmp_path / "run", samples=8, settings=[
+        "network.name=mlp", "network.width=8", "network.depth=1", "training.batch=8", "sampling.steps=1",
+        "training.evaluate=false",
+    ])  # fmt: skip
+    assert held == [True]
+    assert not (tmp_path / "run" / NAME).exists()
 
 
 def test_training_is_refused_and_leaves_the_run_alone(holder: "subprocess.Popen[str]", tmp_path: Path) -> None:

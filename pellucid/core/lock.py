@@ -5,6 +5,8 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,12 +20,28 @@ LACKING = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What a file system says that has no locks."""
 
 
+@dataclass(eq=False)
+class _Held:
+    """A folder that is locked here, and the descriptor of the file by which it is."""
+
+    folder: Path
+    descriptor: int
+
+    @property
+    def own(self) -> bool:
+        """Whether that file still is the one in the folder, which may have been moved away or deleted."""
+        return _is_at(self.descriptor, self.folder / NAME)
+
+
+_HELD: ContextVar[tuple[_Held, ...]] = ContextVar("held", default=())
+
+
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Keep others out of `folder` while the block runs; the system ends the lock with its process, however that ends.
 
     Where the system has no locks (Windows, some network file systems) nobody is kept out. The folder is made where it is not
-    there, and taken away again if the block leaves it empty.
+    there, and taken away again if the block leaves it empty. Within the block the folder may be locked once more.
 
     Raises:
         UserError: somebody else holds it, who is named; or the system refuses.
@@ -31,18 +49,46 @@ def locked(folder: Path) -> Iterator[None]:
     if find_spec("fcntl") is None or (folder.exists() and not folder.is_dir()):
         yield
         return
+    if any(held.folder == folder.resolve() for held in _HELD.get()):
+        yield
+        return
     made = [place for place in (folder, *folder.parents) if not place.exists()]
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        held = _take(folder / NAME)
+        held = _Held(folder.resolve(), _take(folder / NAME))
+    before = _HELD.set((*_HELD.get(), held))
     try:
         yield
     finally:
-        (folder / NAME).unlink(missing_ok=True)
-        os.close(held)
+        _HELD.reset(before)
+        if held.own:
+            (held.folder / NAME).unlink(missing_ok=True)
+        os.close(held.descriptor)
         with suppress(OSError):  # what is not empty stays
             for place in made:
                 place.rmdir()
+
+
+def keep_locked() -> None:
+    """Lock anew what this process has locked and somebody moved away or deleted, before anything is written there.
+
+    Raises:
+        UserError: another process is at work there by now, who is named.
+    """
+    for held in _HELD.get():
+        if not held.own:
+            with explained(held.folder):
+                held.folder.mkdir(parents=True, exist_ok=True)
+                taken = _take(held.folder / NAME)
+            os.close(held.descriptor)
+            held.descriptor = taken
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(descriptor), path.stat())
+    except OSError:
+        return False
 
 
 def _take(path: Path) -> int:
@@ -54,7 +100,7 @@ def _take(path: Path) -> int:
         try:
             with _lockless():
                 fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if path.exists() and os.fstat(opened).st_ino == path.stat().st_ino:
+            if _is_at(opened, path):
                 own = {"process": os.getpid(), "host": gethostname(), "since": f"{datetime.now():%Y-%m-%d %H:%M:%S}"}
                 os.truncate(opened, 0)
                 os.write(opened, json.dumps(own).encode())

@@ -114,8 +114,8 @@ def read_model(path: Path | str) -> tuple[ModelConfig, Facts, dict[str, Any], di
 
 def _check_sizes(file: Path, config: ModelConfig, tensors: Mapping[str, Tensor]) -> None:
     """Refuse a configuration of a network that the tensors cannot be of, before it is built: a billion layers, say."""
-    most = max(COMMON, len(tensors), *(side for value in tensors.values() for side in value.shape))
-    for part in ("network", "codec", "text"):
+    most = max(COMMON, len(tensors), *(side for value in tensors.values() if value.numel() for side in value.shape))
+    for part in ("network", "codec", "text", "denoiser", "process"):
         for name, value in getattr(config, part).items():
             for number in value if isinstance(value, list) else [value]:
                 if _number(number) > most:

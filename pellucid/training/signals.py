@@ -7,12 +7,17 @@ from contextlib import contextmanager
 
 @contextmanager
 def stop_signals() -> Iterator[list[str]]:
-    """A list that names the signal once SIGINT, SIGTERM or SIGHUP came; a second one acts as it did before."""
+    """A list that names the signal once SIGINT, SIGTERM or SIGHUP came.
+
+    A second Ctrl-C acts as it did before. The others may come twice, as to the ranks of a job, from outside and from
+    torchrun: what is being saved is saved.
+    """
     caught: list[str] = []
 
     def handle(number: int, _frame: object) -> None:
         caught.append(signal.Signals(number).name)
-        signal.signal(number, before[signal.Signals(number)])
+        if number == signal.SIGINT:
+            signal.signal(number, before[signal.SIGINT])
 
     numbers = [signal.SIGINT, signal.SIGTERM]
     hangup = getattr(signal, "SIGHUP", None)  # not on Windows; left alone where nohup has it ignored

@@ -89,7 +89,7 @@ class TrainingState:
         return {**self._trained(), **(widest.average if widest else {})}
 
     def save(self, folder: Path, keep: int, identity: str, ranks: Ranks = ALONE) -> Path:
-        """Write a checkpoint named by the samples seen, then delete all but the newest `keep`.
+        """Write a checkpoint named by the samples seen, then delete all but that and the newest others, `keep` in all.
 
         Of what is parted among ranks each writes its rows, and the first, once all have, the rest.
         """
@@ -102,7 +102,7 @@ class TrainingState:
         if ranks.first:
             plain = {name: value for name, value in tensors.items() if not parted(value)}
             write_tensors(path, plain, {"format": FORMAT, "state": json.dumps(facts)})
-            for old in checkpoints(folder)[:-keep]:
+            for old in [other for other in checkpoints(folder) if other != path][: 1 - keep or None]:
                 for file in (old, *shard_files(old)):
                     file.unlink()
         return path

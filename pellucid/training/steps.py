@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import torch
 from torch.nn.utils import clip_grad_norm_
 
-from pellucid.core.errors import DivergenceError, InterruptedRunError
+from pellucid.core.errors import DivergenceError, InterruptedRunError, ModelError
+from pellucid.core.lock import keep_locked
 from pellucid.training.batch import Batch, BatchSource
 from pellucid.training.config import TrainingConfig
 from pellucid.training.diagnosis import diverged
@@ -64,6 +65,10 @@ class Steps:
     def run(self) -> None:
         """Raises InterruptedRunError on a signal and DivergenceError on NaN or Inf."""
         state, plan = self.state, self.state.plan
+        (seen,) = self.ranks.firsts(state.seen)
+        if seen != state.seen:
+            raise ModelError(f"Rank {self.ranks.rank} goes on from the checkpoint of {state.seen:,} samples, the first one "
+                             f"from that of {seen:,.0f}: all have to see the same folder '{self.checkpoints}'")  # fmt: skip
         if plan.minutes is not None:  # of which the first rank alone knows what else has had a part
             (plan.minutes,) = self.ranks.firsts(plan.minutes)
         with stop_signals() as stop:
@@ -85,6 +90,7 @@ class Steps:
                 if stopped or due:
                     self.save()
                 if stopped:
+                    self.ranks.wait()  # the first one writes what all have said to be saved
                     who = stop[0] if stop else "a signal to another rank"
                     raise InterruptedRunError(
                         f"Stopped by {who} after {state.seen:,} samples; everything is saved. Go on with --resume"
@@ -108,6 +114,7 @@ class Steps:
         if self._batch is not None and bad:
             raise self._diverged(self._batch, float("nan"))
         self._saved, self._saved_at = self.state.seen, monotonic()
+        keep_locked()
         path = self.state.save(self.checkpoints, self.config.keep_checkpoints, self.identity, self.ranks)
         self.journal.write("checkpoint", self.state.seen, path=path.name)
 

@@ -1,12 +1,14 @@
 """Training as the command line and Python offer it: data in, a run folder with model, pictures and report out."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from math import prod
 from pathlib import Path
 from typing import Any, Protocol
 
 from pellucid.core.errors import ConfigError, DataError
+from pellucid.core.lock import locked
 from pellucid.data.order import stream
 from pellucid.data.pack import Pack, is_pack
 from pellucid.evaluation.asked import given_of
@@ -109,18 +111,23 @@ def train(
 
     fitting = None if recipe or start else lambda config, prepared, pack: fit(config, prepared, pack, device, fixed, tell)
     ranks = Ranks.join(device)
-    model = run(
-        config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell, ranks=ranks
-    )  # fmt: skip
-    if not ranks.first:
-        return model
+    with locked(out) if ranks.first else nullcontext():
+        model = run(
+            config, out, resume=resume, device=device, observer=observer, track=tracker, fit=fitting, tell=tell, ranks=ranks
+        )  # fmt: skip
+        if ranks.first:
+            _look_back(model, config, out, tell)
+    return model
+
+
+def _look_back(model: Model, config: RunConfig, out: Path, tell: Callable[[str, str], None]) -> None:
+    """What came of it: samples, the report, and how good they are."""
     if (came := outcome(out / LOG)) is not None:
         tell("learned", came)
     look = _first_look(model, Path(config.data.path) if is_pack(Path(config.data.path)) else out / "data", out / "pictures")
     write_report(out)
     if config.training.evaluate:
         measure(model, out, look, tell)
-    return model
 
 
 def default_for(flags: Sequence[str], settings: Sequence[str]) -> RunConfig:
