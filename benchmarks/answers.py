@@ -8,13 +8,14 @@ A run that went out from another is written OTHER+RUN, and its minutes and sampl
 model may have. DATA is a folder with train and test, as `pellucid data fetch verses|descriptions|replies` makes it; RUN was
 trained on its train, or on what `sides/examples.py` makes of it, with as many --examples, and so was the other. Sources that
 are in the training data are left out of the test. Both models draw from left to right, at one temperature where one is drawn
-and at another where the best of several is taken, which validation chose. chrF and BLEU are sacrebleu's, so is the paired
+and at another where the best of several is taken, which validation chose. What is drawn lies in NAME.drawn.json: `measure`
+goes on where it stopped, with the other model drawn last. chrF and BLEU are sacrebleu's, so is the paired
 bootstrap of 1,000 samples by which others are compared with ours: p is the share in which they differ by no less by chance.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
@@ -36,7 +37,9 @@ from pellucid.modalities.vocabulary import END
 from pellucid.model.answering import answer, likeliest
 from pellucid.model.model import Model
 
-OURS, COPY, NEAREST = "masked diffusion", "the source itself", "the nearest training sentence's target"
+OURS, OTHER = "masked diffusion", "autoregressive"
+COPY, NEAREST = "the source itself", "the nearest training sentence's target"
+OURS_BEST, OTHER_BEST = f"{OURS}, best of several", f"{OTHER}, best of several"
 SHOWN, BATCH, CERTAIN = 8, 128, 0.05
 
 
@@ -53,7 +56,7 @@ def main() -> None:
 
 
 def measure(asked: argparse.Namespace) -> dict[str, Any]:
-    model, other = Model.load(asked.run[-1]), read(asked.run[-1], asked.other)
+    model = Model.load(asked.run[-1])
     minutes, samples = spent(asked.run)
     train, test = (read_pairs(asked.data / part) for part in ("train", asked.part))
     known = {source for source, _ in train}
@@ -63,28 +66,45 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
     chosen = sorted(fitting[i] for i in np.random.default_rng(0).permutation(len(fitting))[: asked.n].tolist())
     sources, targets = zip(*(test[place] for place in chosen), strict=True)
     asking = tuple(helped[place][0] for place in chosen)
-    systems, seconds = dict[str, list[str]](), dict[str, float]()
-    for name, draw in (
-        (f"{OURS}, best of {asked.candidates}", lambda: ours(model, asking, asked.candidates, asked.temperature[1])),
-        (OURS, lambda: ours(model, asking, 1, asked.temperature[0])),
-        (f"autoregressive, best of {asked.candidates}", lambda: theirs(other, asking, asked.candidates, asked.others[1])),
-        ("autoregressive", lambda: theirs(other, asking, 1, asked.others[0])),
-        (COPY, lambda: list(sources)), (NEAREST, lambda: nearest(train, sources)),
-    ):  # fmt: skip
-        began = perf_counter()
-        systems[name] = draw()
-        seconds[name] = perf_counter() - began
-        print(name, f"{seconds[name]:.1f} s", flush=True)
+    drawn = Drawn(asked.out.with_suffix(".drawn.json"))
+    drawn(OURS_BEST, lambda: ours(model, asking, asked.candidates, asked.temperature[1]))
+    drawn(OURS, lambda: ours(model, asking, 1, asked.temperature[0]))
+    drawn(COPY, lambda: list(sources))
+    drawn(NEAREST, lambda: nearest(train, sources))
+    other = read(asked.run[-1], asked.other)
+    drawn(OTHER_BEST, lambda: theirs(other, asking, asked.candidates, asked.others[1]))
+    drawn(OTHER, lambda: theirs(other, asking, 1, asked.others[0]))
+    systems = {name: drawn.texts[name] for name in (OURS_BEST, OURS, OTHER_BEST, OTHER, COPY, NEAREST)}
     return {
         "data": asked.data.name, "train": len(train), "n": len(sources), "examples": asked.examples,
         "samples": samples, "minutes": minutes,
         "other": {"seen": other.seen, "trained": other.trained, "minutes": other.minutes},
         "parameters": sum(p.numel() for p in model.denoiser.parameters()),
-        "temperatures": {OURS: asked.temperature, "autoregressive": asked.others},
-        "seconds": seconds, "scores": compared(systems, targets),
+        "candidates": asked.candidates, "temperatures": {OURS: asked.temperature, OTHER: asked.others},
+        "seconds": drawn.seconds, "scores": compared(systems, targets),
         "shown": [{"source": sources[i], "target": targets[i], **{name: texts[i] for name, texts in systems.items()}}
                   for i in range(min(SHOWN, len(sources)))],
     }  # fmt: skip
+
+
+class Drawn:
+    """Texts by the system that they are of, and the seconds that they took, kept in a file."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.texts, self.seconds = file, dict[str, list[str]](), dict[str, float]()
+        if file.is_file():
+            self.texts, self.seconds = json.loads(file.read_text(encoding="utf-8"))
+
+    def __call__(self, name: str, draw: Callable[[], list[str]]) -> None:
+        """Draw, unless they are known."""
+        if name in self.texts:
+            return
+        began = perf_counter()
+        self.texts[name] = draw()
+        self.seconds[name] = perf_counter() - began
+        print(name, f"{self.seconds[name]:.1f} s", flush=True)
+        with atomic_write(self.file) as temporary:
+            temporary.write_text(json.dumps([self.texts, self.seconds], ensure_ascii=False), encoding="utf-8")
 
 
 def fits(model: Model, pair: Pair) -> bool:
@@ -157,6 +177,7 @@ def _lines(one: dict[str, Any]) -> Iterator[str]:
         f"{other['trained']:,} in {other['minutes']:.0f}, of which those weights are taken that are best by validation, "
         f"after {other['seen']:,}. Temperatures, of one and of several: {_named(one['temperatures'])}.\n"
     )
+    yield f"Best of {one['candidates']}: the one most like the others.\n"
     yield "| | chrF | BLEU | p of chrF, against the first | p of BLEU | seconds |"
     yield "|---|---|---|---|---|---|"
     for name, row in one["scores"].items():
