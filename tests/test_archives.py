@@ -1,21 +1,28 @@
 """Archives and shards: the pictures and labels of a plain folder, read in place, in bounded memory."""
 
 import gc
+import gzip
 import io
 import json
+import struct
 import tarfile
+import time
 import tracemalloc
+import zipfile
+from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pellucid.core.errors import DataError
-from pellucid.core.items import Origin
+from pellucid.core.items import Origin, Rejection
 from pellucid.data.write import write_pack
 from pellucid.sources import limits, sources, tar
 from pellucid.sources import zip as zip_archives
 from pellucid.sources.find import kind_of
+from pellucid.sources.refused import RefusedError
 from pellucid.sources.source import Source
 from picture_files import IMAGE, encoded, picture, random_bytes, read, save, tarred, zipped
 
@@ -200,6 +207,100 @@ def test_a_header_that_promises_too_much_is_not_believed(tmp_path: Path) -> None
     _, rejected, _ = read(tmp_path)
     assert "bytes, more than the" in rejected[0].reason
     assert peak(tmp_path) < 8 << 20
+
+
+@pytest.mark.parametrize(("method", "why"), [
+    (zipfile.ZIP_DEFLATED, "goes on beyond the 100 bytes that the archive promises"), (zipfile.ZIP_BZIP2, "packed by bzip2"),
+    (zipfile.ZIP_LZMA, "packed by lzma, where stored or deflated is read"),
+])  # fmt: skip
+def test_a_member_of_a_zip_that_is_longer_than_the_directory_says(tmp_path: Path, method: int, why: str) -> None:
+    """32 MB in a few hundred bytes or kilobytes, of which the directory says that they are 100 bytes."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w", method) as archive:
+        archive.writestr("1.png", bytes(1 << 25))
+    data = bytearray(path.read_bytes())
+    for mark, where in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
+        struct.pack_into("<I", data, data.index(mark) + where, 100)
+    path.write_bytes(data)
+    save(tmp_path / "good.png", random_bytes(8, 8))
+    items, (rejected,), _ = read(tmp_path)
+    assert [item.source for item in items] == ["good.png"]
+    assert why in rejected.reason
+    assert _peak(tmp_path) < 4 << 20
+
+
+# ------------------------------------------------------------------------------------------------- headers of a tar
+
+
+def header(kind: bytes, size: int = 0, name: str = "a.png") -> bytes:
+    """A block, of any size that it may claim."""
+    made = tarfile.TarInfo(name)
+    made.type, made.size = kind, size
+    return made.tobuf(tarfile.GNU_FORMAT)
+
+
+def records(payload: bytes, kind: bytes = tarfile.XHDTYPE) -> bytes:
+    """An extended header."""
+    return header(kind, len(payload)) + payload + bytes(-len(payload) % 512)
+
+
+def sparse(blocks: int) -> bytes:
+    """A file with holes without end: each block of them says that another follows."""
+    first = bytearray(header(tarfile.GNUTYPE_SPARSE))
+    first[482] = 1
+    first[148:156] = b" " * 8
+    first[148:156] = f"{sum(first):06o}\0 ".encode()
+    return bytes(first) + (b"00000000001\0" * 42 + b"\1" + bytes(7)) * blocks
+
+
+EMPTY = header(tarfile.REGTYPE)
+HEADERS: dict[str, tuple[Callable[[], bytes], str]] = {
+    "holes": (lambda: sparse(1 << 12), "headers of 1,049,088 bytes, more than the 1,048,576 for a member"),
+    "long": (lambda: records(b"6 a=b\n" * (1 << 18)), "bytes, more than the 1,048,576 for a member"),
+    "overlapping": (lambda: records(b"4 1 " * (1 << 12) + b"="), "has not the length that it says"),
+    "digits": (lambda: records(b"32776 a=" + b"1" * 32767 + b"\n"), "more than 100 digits in a row"),
+    "back": (lambda: EMPTY + header(tarfile.REGTYPE, -512) + bytes(1024), "leads back to where it was"),
+    "below": (lambda: header(tarfile.XHDTYPE, -512) + bytes(1024), "a length below 0"),
+    "many": (lambda: EMPTY * 5000, "its headers are out of proportion to its size"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_a_tar_that_are_meant_to_harm(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each is a few kilobytes, and took Python's parser seconds, for ever, or memory without end."""
+    monkeypatch.setattr(tar, "FREE", 1 << 20)
+    make, why = HEADERS[name]
+    path = tmp_path / "a.tar.gz"
+    path.write_bytes(gzip.compress(make() + bytes(1024), 9))
+    found = list(islice(tar.Tar(path=path, name="a.tar.gz").entries(), 5000))
+    assert isinstance(found[-1], Rejection)
+    assert why in found[-1].reason
+    if name != "many":
+        assert len(found) <= 3
+        tracemalloc.start()
+        list(islice(tar.Tar(path=path, name="a.tar.gz").entries(), 3))
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert used < 8 << 20
+
+
+def test_a_header_for_all_members_is_not_gone_through_for_each(tmp_path: Path) -> None:
+    """But what it says of them counts."""
+    payload = b"".join(b"12 k%05d=v\n" % k for k in range(20_000))
+    member = header(tarfile.REGTYPE, len(picture(0))) + picture(0) + bytes(-len(picture(0)) % 512)
+    (tmp_path / "a.tar").write_bytes(records(payload, tarfile.XGLTYPE) + member * 1500 + bytes(1024))
+    start = time.process_time()
+    found = list(tar.Tar(path=tmp_path / "a.tar", name="a.tar").entries())
+    assert len(found) == 1500
+    assert time.process_time() - start < 1.5
+
+
+def test_reading_ends_where_an_archive_may_end() -> None:
+    """Not only seeking does."""
+    stream = tar._Bounded(io.BytesIO(bytes(4096)), 1024, 4096)
+    assert [len(stream.read(512)) for _ in range(2)] == [512, 512]
+    with pytest.raises(RefusedError, match="it goes on beyond 1,024 bytes"):
+        stream.read(512)
 
 
 def test_memory_does_not_grow_with_an_archive(tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Pictures in arrays: IDX, .npy and .npz with their labels, every layout and range, and what is refused in which words."""
 
+import struct
+import tracemalloc
 import zipfile
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from pellucid.core.errors import DataError
+from pellucid.modalities.arrays import ArrayFile
 from picture_files import FASHION, IMAGE, Bytes, idx, pixels, random_bytes, read, read_items
 
 
@@ -157,6 +161,39 @@ def test_bad_arrays(tmp_path: Path, name: str, make: Any, message: str) -> None:
     make(tmp_path / name)
     with pytest.raises(DataError, match=message):
         read(tmp_path / name)
+
+
+@pytest.mark.parametrize(("method", "why"), [
+    (zipfile.ZIP_DEFLATED, "goes on beyond the 200 bytes"), (zipfile.ZIP_BZIP2, "packed by bzip2"),
+])
+def test_an_array_that_is_longer_than_the_directory_says(tmp_path: Path, method: int, why: str) -> None:
+    """Of an .npz; a row of 64 MB, packed into kilobytes."""
+    content = BytesIO()
+    np.save(content, np.zeros((1, 1 << 13, 1 << 13), np.uint8))
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", method) as archive:
+        archive.writestr("images.npy", content.getvalue())
+    data = bytearray((tmp_path / "a.npz").read_bytes())
+    for mark, place in ((b"PK\1\2", 24), (b"PK\3\4", 22)):
+        struct.pack_into("<I", data, data.index(mark) + place, 200)
+    (tmp_path / "a.npz").write_bytes(data)
+    tracemalloc.start()
+    with pytest.raises(DataError, match=why):
+        list(ArrayFile.open(tmp_path / "a.npz", "images").rows())
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 1 << 20
+
+
+def test_a_header_of_an_array_without_end(tmp_path: Path) -> None:
+    """64 MB of spaces."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("images.npy", b"\x93NUMPY\2\0" + struct.pack("<I", 1 << 26) + b" " * (1 << 26))
+    tracemalloc.start()
+    with pytest.raises(DataError, match="a header of 67,108,864 bytes"):
+        ArrayFile.open(tmp_path / "a.npz", "images")
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 1 << 20
 
 
 def test_bad_labels(tmp_path: Path) -> None:

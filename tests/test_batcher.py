@@ -1,13 +1,17 @@
 """Jobs that share batches: who goes with whom, in what order, and what becomes of those that fail or are given up."""
 
+import asyncio
 from collections.abc import Sequence
 from concurrent.futures import CancelledError
-from threading import Event
+from functools import partial
+from threading import Event, Thread
 from time import monotonic, sleep
 from typing import Any
+from weakref import ref
 
 import pytest
 
+from pellucid.serving import service
 from pellucid.serving.batcher import Batcher, ClosedError, ExpiredError, FullError, Job, Tell
 
 
@@ -209,3 +213,119 @@ def test_progress_is_told_to_all_of_a_batch(maker: Maker) -> None:
         job.future.result(10)
     assert told == ["a 1/2", "b 1/2"]
     made.close(10)
+
+
+class Payload:
+    """What a request holds."""
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+def test_what_is_over_is_not_held(maker: Maker, how: str) -> None:
+    """Three hundred that left while another was drawn: the queue has none of them, and what they held is free."""
+    made, held = batcher(maker, waiting=4), []
+    for _ in range(300):
+        job = Job(asked=Payload(), size=1 << 20, deadline=float("inf") if how == "cancelled" else monotonic() - 1)
+        held.append(ref(job.asked))
+        made.submit(job)
+        if how == "cancelled":
+            job.future.cancel()
+    del job
+    last = Job(asked="last")
+    made.submit(last)
+    assert (made.depth, len(made._queue)) == (1, 1)
+    assert not any(one() for one in held)
+    maker.go.set()
+    assert last.future.result(10) == ["last0"]
+    made.close(10)
+
+
+def test_no_more_bytes_wait_than_may(maker: Maker) -> None:
+    """One that is too large by itself is taken where no other bytes wait, and who leaves makes room."""
+    made = batcher(maker, room=100)
+    large = Job(asked="a", size=150)
+    made.submit(large)
+    with pytest.raises(FullError, match="150 bytes of requests are waiting, 1 came, and 100 may"):
+        made.submit(Job(asked="b", size=1))
+    made.submit(Job(asked="c"))
+    large.future.cancel()
+    made.submit(Job(asked="d", size=100))
+    maker.go.set()
+    made.close(10)
+
+
+def test_one_that_makes_several_counts_as_so_many(maker: Maker) -> None:
+    made = batcher(maker, waiting=100)
+    made.submit(Job(asked="a", each=60))
+    assert made.depth == 60
+    with pytest.raises(FullError, match="60 samples are waiting, and 100 may"):
+        made.submit(Job(asked="b", each=41))
+    maker.go.set()
+    made.close(10)
+
+
+def test_one_that_leaves_while_others_are_waited_for(maker: Maker) -> None:
+    """It takes the thread with it neither then nor later."""
+    made = batcher(maker, linger=0.3)
+    two = [Job(asked=name, key=1) for name in "ab"]
+    for job in two:
+        made.submit(job)
+    maker.go.set()
+    for job in two:
+        job.future.result(10)
+    gone = Job(asked="gone", key=1)  # of the last key, so that the other, who may ask again, is waited for
+    made.submit(gone)
+    sleep(0.1)
+    gone.future.cancel()
+    sleep(0.4)
+    assert made.alive
+    after = Job(asked="after", key=2)
+    made.submit(after)
+    assert after.future.result(10) == ["after0"]
+    made.close(10)
+
+
+def test_an_end_is_told_to_who_asks_the_batcher_then() -> None:
+    """Many ends from two threads at once, each of which takes the batcher's lock and the job's: neither waits for ever."""
+    made = Batcher(lambda rows, _tell: [asked for asked, _ in rows], rows=4, waiting=10_000).start()
+    jobs = [Job(asked=place, key=place % 3, deadline=monotonic() + 0.05) for place in range(2000)]
+
+    def end() -> None:
+        for job in jobs:
+            sleep(0)
+            job.expire()
+
+    ends = Thread(target=end, daemon=True)
+    ends.start()
+    for job in jobs:
+        made.submit(job)
+    ends.join(20)
+    assert not ends.is_alive()
+    made.close(10)
+    assert not made.alive
+    assert all(job.future.done() for job in jobs)
+
+
+def test_closing_twice_takes_no_longer(maker: Maker) -> None:
+    made = batcher(maker)
+    closing = Thread(target=partial(made.close, 0.2))
+    closing.start()
+    began = monotonic()
+    sleep(0.05)
+    made.close(10)
+    assert monotonic() - began < 5
+    closing.join()
+    maker.go.set()
+
+
+def test_a_timer_that_goes_off_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As uvloop's may, by half a millisecond: the time is over all the same."""
+    made = Batcher(lambda rows, _tell: [place for _, place in rows], rows=1, waiting=9)  # which nobody works for
+    job, plain = Job(asked=None, deadline=monotonic() + 60), asyncio.wait
+    made.submit(job)
+
+    async def early(*given: Any, **more: Any) -> Any:
+        return await plain(*given, **{**more, "timeout": 0.01})
+
+    monkeypatch.setattr(asyncio, "wait", early)
+    with pytest.raises(ExpiredError):
+        asyncio.run(asyncio.wait_for(service.finished(job, lambda: asyncio.Event().wait()), 5))

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
@@ -27,7 +28,7 @@ from pellucid.modalities.arrays import ArrayFile
 from pellucid.modalities.moment import ways
 from pellucid.modalities.series import Series
 from pellucid.model.config import ModelConfig
-from pellucid.model.files import read_model
+from pellucid.model.files import read_model, read_tensors, write_tensors
 from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings, load_recipe
 from picture_files import IMAGE, picture, read, tarred, zipped
@@ -160,7 +161,7 @@ def test_a_model_file_whose_tensors_lie_outside(tmp_path: Path, place: list[int]
 @pytest.mark.parametrize(("part", "setting", "value", "why"), [
     ("network", "depth", 10**9, "network.depth = 1000000000"), ("network", "width", "9" * 12, "network.width = '999"),
     ("network", "width", 10**400, "cannot be of"), ("codec", "blocks", [1, 10**8], "codec.blocks"),
-    ("network", "width", 17, "do not fit"),
+    ("network", "width", 17, "do not fit"), ("denoiser", "sketch", 10**9, "denoiser.sketch"),
 ])  # fmt: skip
 def test_a_model_file_that_asks_for_a_giant(tmp_path: Path, part: str, setting: str, value: Any, why: str) -> None:
     """A few bytes in its metadata, of which building the network would take all memory, or hours."""
@@ -168,6 +169,17 @@ def test_a_model_file_that_asks_for_a_giant(tmp_path: Path, part: str, setting: 
     made.config = made.config.model_copy(update={part: {**getattr(made.config, part), setting: value}})
     made.save(tmp_path)
     with pytest.raises(ModelError, match=re.escape(why)):
+        Model.load(tmp_path)
+
+
+def test_an_empty_tensor_allows_no_giant(tmp_path: Path) -> None:
+    """A side of a billion takes no bytes where another side is 0."""
+    made = small_model()
+    made.config = made.config.model_copy(update={"network": {**made.config.network, "depth": 10**9}})
+    made.save(tmp_path)
+    metadata, tensors = read_tensors(tmp_path / "model.safetensors")
+    write_tensors(tmp_path / "model.safetensors", {**tensors, "none": torch.zeros(0, 10**9)}, metadata)
+    with pytest.raises(ModelError, match=re.escape("network.depth = 1000000000")):
         Model.load(tmp_path)
 
 

@@ -18,8 +18,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from torch import Tensor, nn
-from torch.optim import Adam
+from torch import Tensor
 
 from pellucid.cli import main
 from pellucid.core.errors import ConfigError, DataError, InterruptedRunError
@@ -27,9 +26,7 @@ from pellucid.data.pack import Pack
 from pellucid.model.model import Model
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.loop import run
-from pellucid.training.plan import Plan
 from pellucid.training.prepare import Prepared
-from pellucid.training.signals import stop_signals
 from pellucid.training.state import TrainingState, checkpoints
 from pellucid.training.train import train
 
@@ -239,20 +236,6 @@ def test_a_damaged_checkpoint_is_set_aside_and_the_one_before_serves(
     assert_same_run(out, whole)
 
 
-def test_a_checkpoint_is_not_deleted_by_its_own_saving(stopped: Path, tmp_path: Path) -> None:
-    """Beside strange ones of more samples it is kept as well."""
-    shutil.copytree(stopped / "checkpoints", tmp_path / "checkpoints")
-    strange = tmp_path / "checkpoints" / "999999999999.safetensors"
-    strange.write_bytes(b"another's")
-    loss: Any = nn.Module()
-    loss.trained = nn.Linear(1, 1)
-    state = TrainingState(loss=loss, optimiser=Adam(loss.parameters()), averages=[], plan=Plan(batch=1))
-    for keep in (3, 2, 1):
-        path = state.save(tmp_path / "checkpoints", keep, "mine")
-        assert len(checkpoints(tmp_path / "checkpoints")) == keep
-        assert path.is_file()
-
-
 def test_where_no_checkpoint_is_whole_nothing_is_touched(
     pictures: Path, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -402,18 +385,3 @@ def test_the_source_may_be_gone(whole: Path, stopped: Path, tmp_path: Path) -> N
     shutil.copytree(stopped, out)
     train(tmp_path / "nowhere.npy", out, resume=True)
     assert_same_run(out, whole)
-
-
-def test_signals_are_given_back() -> None:
-    """The first one is only noted, a second Ctrl-C acts as it did before, and so does the first after training. What others
-    send twice, while a checkpoint is written, is noted twice."""
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    with stop_signals() as stop:
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stop == ["SIGINT"]
-        with pytest.raises(KeyboardInterrupt):
-            os.kill(os.getpid(), signal.SIGINT)
-        for _ in range(2):
-            os.kill(os.getpid(), signal.SIGTERM)
-        assert stop == ["SIGINT", "SIGTERM", "SIGTERM"]
-    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == handlers

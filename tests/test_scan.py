@@ -1,6 +1,7 @@
 """Medical images: every way in to the last digit, what is refused and in which words, and every way out, read back."""
 
 import gzip
+import tracemalloc
 from pathlib import Path
 from shutil import copy
 from zipfile import ZipFile
@@ -11,7 +12,9 @@ import torch
 from PIL import Image as Pillow
 
 from pellucid.core.errors import ConfigError, DataError, UserError
+from pellucid.modalities import dicom as dicom_files
 from pellucid.modalities.scan import Scan
+from pellucid.sources.refused import RefusedError
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.prepare import kind_of
 from scan_files import PATIENT, UID, dicom, holding, nibabel, nifti, pydicom, read, series, values_of
@@ -249,6 +252,37 @@ def test_damaged_headers_are_no_tracebacks(seed: int, tmp_path: Path) -> None:
     items, rejected, _, _ = read(tmp_path, size=8)
     assert any(item.source.startswith("good") for item in items) or "good.nii" in rejected
     assert all("\n" not in reason for reason in rejected.values())
+
+
+def test_a_deflated_file_is_measured_before_it_is_unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By pydicom, which unpacks it whole."""
+    monkeypatch.setattr(dicom_files, "LARGEST", 1 << 20)
+    whole = pydicom.dcmread(dicom(tmp_path / "b.dcm", np.zeros((2048, 4096), np.int16)))
+    whole.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    whole.save_as(tmp_path / "a.dcm")
+    tracemalloc.start()
+    with (tmp_path / "a.dcm").open("rb") as stream, pytest.raises(RefusedError, match=r"deflated, .* without compression"):
+        dicom_files.open_dicom(stream)
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 4 << 20
+
+
+@pytest.mark.parametrize(("name", "why"), [("more", "ends too early"), ("far", "ends too early|out of proportion")])
+def test_what_a_nifti_header_promises_is_not_believed(tmp_path: Path, name: str, why: str) -> None:
+    """More values than so few bytes can hold; extensions of 32 MB each, of which none is read; values far behind."""
+    head = nibabel.Nifti1Image(np.zeros((2, 2, 2), np.uint8), np.eye(4)).header
+    head.set_data_shape((400, 400, 400))
+    head["magic"], head["vox_offset"] = b"n+1", 352 if name == "more" else 2.0**40
+    extension = np.array([1 << 25, 6], "<i4").tobytes() + bytes((1 << 25) - 8)
+    content = head.binaryblock + (bytes(4) if name == "more" else b"\1\0\0\0" + 2 * extension)
+    (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content, 9))
+    tracemalloc.start()
+    with pytest.raises(DataError, match=why):
+        read(tmp_path / "a.nii.gz")
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert used < 8 << 20
 
 
 def test_nothing_to_see_is_one_message(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import gzip
 import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image as Pillow
 
 from pellucid.core.errors import ConfigError, DataError, UserError
 from pellucid.core.items import Item, Origin, Rejection
+from pellucid.modalities.delimited import distinct
 from pellucid.modalities.orders import find_orders, hold_orders
 from pellucid.modalities.series import Series
 from pellucid.modalities.table import read_table
@@ -186,6 +188,16 @@ def test_parquet_of_numbers_is_recognised(tmp_path: Path) -> None:
     parquet.write_table(arrow.table({"image": [b"1", b"2"], "label": [0, 1]}), tmp_path / "p.parquet")
     assert Series().recognises(tmp_path / "t.parquet")
     assert not Series().recognises(tmp_path / "p.parquet")
+
+
+def test_many_columns_of_one_name() -> None:
+    """In time that grows with their number: it took hours for so many. The names are what they were."""
+    assert distinct(["a", "a", "a 2", "", "a", "a 2"], 7) == ("a", "a 2", "a 2 2", "column 4", "a 3", "a 2 3", "column 7")
+    start = time.process_time()
+    assert distinct(["a"] * 50_000, 50_000)[-1] == "a 50000"
+    assert time.process_time() - start < 2
+    with pytest.raises(DataError, match="100,000 columns, where 65,536 are the most"):
+        distinct(["a"] * 100_000, 100_000)
 
 
 def test_nothing_readable_is_one_message(tmp_path: Path) -> None:

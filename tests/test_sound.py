@@ -1,6 +1,7 @@
 """Sound: every way in, what is refused and in which words, the spectrogram and its inverse, and every way out."""
 
 import json
+import time
 import wave
 from pathlib import Path
 from zipfile import ZipFile
@@ -14,14 +15,17 @@ from pellucid.codecs.spectrogram import Spectrogram
 from pellucid.core.errors import ConfigError, DataError, UnsupportedError, UserError
 from pellucid.core.items import Item, Origin, Rejection
 from pellucid.metrics.pitch import cents, pitch
+from pellucid.modalities.aligned import sound_of
+from pellucid.modalities.parts import Sound as Part
 from pellucid.modalities.sonogram import BANDS, loudness, mel_bands
 from pellucid.modalities.sound import Sound
-from pellucid.modalities.sounds import as_stored
+from pellucid.modalities.sounds import BLOCK, as_stored, waves
+from pellucid.sources.entry import Entry
 from pellucid.training.config import RunConfig, apply_settings
 from pellucid.training.prepare import kind_of, prepare
 
 soundfile = pytest.importorskip("soundfile")
-pytest.importorskip("soxr")
+soxr = pytest.importorskip("soxr")
 
 RATE = 8000
 
@@ -151,6 +155,33 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     assert "whatever its name says" in reasons["text.flac"]
     assert "does not end like a sound's" in reasons["notes.pdf"]
     assert "cut.flac" in reasons
+
+
+@pytest.mark.parametrize("rate", [1, 999, 1_000_000])
+def test_a_rate_that_no_sound_has(tmp_path: Path, rate: int) -> None:
+    """Of 1 Hz, two thousand samples were hours of sound."""
+    save(tmp_path / "a.wav", np.zeros(2000), rate)
+    with pytest.raises(DataError, match=rf"a rate of {rate:,} Hz; expected 1,000 to 768,000"):
+        read(tmp_path)
+
+
+def test_blocks_are_bounded_after_resampling(tmp_path: Path) -> None:
+    """And where there are many channels; of what is longer than needed the rest is not read."""
+    for channels in (1, 64):
+        entry = entry_of(save(tmp_path / f"{channels}.wav", np.zeros((300_000, channels)), 1000))
+        assert max(block.size for block in waves(entry, 48_000, 1, {})) < 2 * BLOCK
+    part = Part(rate=48_000, length=1024, window=64, hop=16)
+    start = time.process_time()
+    assert sound_of(entry_of(tmp_path / "1.wav"), part).shape == (1, 1024)
+    assert time.process_time() - start < 0.2
+    whole = np.concatenate(list(waves(entry_of(save(tmp_path / "b.wav", tone(300, 20, 1000), 1000)), 48_000, 1, {})), 1)
+    assert whole.shape == (1, 960_000)
+    at_once = soxr.resample(tone(300, 20, 1000), 1000, 48_000)
+    np.testing.assert_allclose(whole[0, 5000:-5000], at_once[5000:-5000], atol=1e-3)
+
+
+def entry_of(path: Path) -> Entry:
+    return Entry(name=path.name, open=lambda: path.open("rb"), suffix=path.suffix)
 
 
 def test_nothing_to_hear_is_one_message(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Tables and the hub: pictures and labels in columns, found and read in bounded memory."""
 
 import json
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,8 +14,11 @@ from pyarrow import ipc, parquet
 from pellucid.core.errors import DataError
 from pellucid.core.items import Item
 from pellucid.data.write import write_pack
+from pellucid.sources import columns as column_kinds
 from pellucid.sources import hub
+from pellucid.sources import table as tables
 from pellucid.sources.find import find
+from pellucid.sources.refused import RefusedError
 from picture_files import IMAGE, picture, random_bytes, read, save, tarred, zipped
 
 KINDS = ("cat", "dog", "犬")
@@ -94,6 +98,48 @@ def test_memory_does_not_grow_with_a_table(tmp_path: Path) -> None:
         if isinstance(record, Item):
             most = max(most, pool.bytes_allocated() - before)
     assert 0 < most < 10 << 20
+
+
+def test_one_value_for_many_rows(tmp_path: Path) -> None:
+    """A kilobyte that is 16 MB in each of 16 rows: they come one by one, and not more of them than the file is worth."""
+    made = pa.table({"image": [bytes(1 << 24)] * 16})
+    parquet.write_table(made, tmp_path / "a.parquet", compression="zstd", dictionary_pagesize_limit=1 << 30)
+    assert (tmp_path / "a.parquet").stat().st_size < 4096
+    seen = []
+    with tables._parquet(tmp_path / "a.parquet", None) as (columns, batches):
+        for batch in tables._within(batches, 1 << 26):
+            seen.append((batch.nbytes, columns.picture))
+            if len(seen) == 3:
+                break
+        assert max(size for size, _ in seen) < 1 << 25
+        with pytest.raises(RefusedError, match="its rows hold more than 67,108,864 bytes, out of proportion to its size"):
+            list(tables._within(batches, 1 << 26))
+
+
+def test_a_column_that_unpacks_to_too_much(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As its own header says, before anything of it is unpacked."""
+    monkeypatch.setattr(tables, "LARGEST", 1 << 22)
+    made = pa.table({"image": [bytes(1 << 23)] * 2, "b": [1, 2]})
+    parquet.write_table(made, tmp_path / "a.parquet", compression="zstd", dictionary_pagesize_limit=1 << 30)
+    save(tmp_path / "good.png", random_bytes(8, 8))
+    items, (rejected,), _ = read(tmp_path)
+    assert [item.source for item in items] == ["good.png"]
+    assert rejected.reason.startswith("column 'image' unpacks to 8,388,")
+
+
+def test_cells_are_measured_before_they_are_copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(column_kinds, "LARGEST", 1 << 20)
+    cells = [{"bytes": picture(1), "path": None}, {"bytes": bytes(1 << 24), "path": None}]
+    made = pa.table({"image": cells, "label": ["a", "b" * (1 << 24)], "text": ["c" * (1 << 24), "d"]})
+    write_table(tmp_path / "stream.arrow", made)
+    tracemalloc.start()
+    items, rejected, notes = read(tmp_path / "stream.arrow")
+    used = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert [(item.label, item.captions) for item in items] == [("a", ())]
+    assert [one.reason for one in rejected] == ["16,777,216 bytes, more than the 268,435,456 that are unpacked at once"]
+    assert "labels and captions of more than 1,048,576 bytes are left out" in notes
+    assert used < 8 << 20
 
 
 # -------------------------------------------------------------------------------------------------------------- hub

@@ -32,7 +32,7 @@ def serve(
     ] = None,
     batch: Annotated[int, typer.Option(metavar="N", min=0, help="Samples made at once; 0: as many as pay here.")] = 0,
     waiting: Annotated[int, typer.Option(metavar="N", min=1, help="Samples that may wait; beyond, it is busy.")] = 1024,
-    most: Annotated[int, typer.Option(metavar="N", min=1, help="Samples of one request.")] = 64,
+    most: Annotated[int, typer.Option(metavar="N", min=1, help="Samples of one request.")] = 128,
     seconds: Annotated[float, typer.Option(metavar="S", min=0.1, help="That a request may take in all.")] = 600.0,
     megabytes: Annotated[float, typer.Option(metavar="MB", min=0.01, help="Of a request's body.")] = 32.0,
     engine: Engine = "torch",
@@ -49,7 +49,7 @@ def serve(
     samples of every kind, with progress, by `/v1/samples`; `/openapi.json` has it
     all. Requests of many clients are made together, each as it would be alone.
     It listens on this machine alone unless --host says else. Ctrl-C ends it after
-    what was taken on is done.
+    what was taken on is done, or after a minute; pressed twice, at once.
 
     Examples:
       pellucid serve emoji
@@ -105,21 +105,23 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _run(app: "FastAPI", listening: socket.socket, service: "Service") -> None:
-    """Until a signal comes, and what was taken on is done: HTTP in a thread, the model in this one, which loaded it."""
+    """Until a signal, and what was taken on is done or had its time: HTTP in a thread, the model in this one, its loader."""
     import uvicorn
 
-    from pellucid.serving.wire import Wire
+    from pellucid.serving.app import GRACE
+    from pellucid.serving.wire import Ending, Wire
 
     config = uvicorn.Config(
-        app, http=Wire, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False
-    )
-    server = uvicorn.Server(config)
+        app, http=Wire, log_level="warning", access_log=False, timeout_keep_alive=30, server_header=False,
+        timeout_graceful_shutdown=round(GRACE),
+    )  # fmt: skip
+    server = Ending(config, lambda: service.close(GRACE))
 
     def talk() -> None:
         try:
             server.run(sockets=[listening])
         finally:
-            service.batcher.close(0)
+            service.close(0)
 
     talking = Thread(target=talk, name="http")
     with server.capture_signals():  # which then end the process as they would have

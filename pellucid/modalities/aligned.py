@@ -204,6 +204,12 @@ def picture_of(entry: Entry, part: Part) -> NDArray[np.uint8]:
 
 
 def sound_of(entry: Entry, part: Part) -> NDArray[np.float32]:
-    """The wave of an entry, at the rate of its part."""
+    """The wave of an entry, at the rate of its part, no longer than that; what comes later is not read."""
     assert isinstance(part, Sound)
-    return np.concatenate(list(waves(entry, part.rate, 1, {})), axis=1)
+    found, length = list[NDArray[np.float32]](), 0
+    for block in waves(entry, part.rate, 1, {}):
+        found.append(block)
+        length += block.shape[1]
+        if length >= part.length:
+            break
+    return np.concatenate(found, axis=1)[:, : part.length]

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Self, cast
@@ -15,9 +16,12 @@ from numpy.typing import NDArray
 
 from pellucid.core.errors import DataError
 from pellucid.core.reason import reason
+from pellucid.sources.refused import RefusedError
+from pellucid.sources.zip import open_member
 
 BLOCK = 1 << 20  # bytes read at a time
 MAX_ROW = 1 << 30  # bytes of one row; more is a damaged header
+MAX_HEADER = 1 << 16  # bytes of the header of a .npy file; NumPy parses no more than 10,000
 IDX_TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
 
 
@@ -102,7 +106,7 @@ def members(path: Path) -> list[str]:
 def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
     with _explained(path):
         if member is not None:
-            with zipfile.ZipFile(path) as archive, archive.open(f"{member}.npy") as stream:
+            with zipfile.ZipFile(path) as archive, open_member(archive, archive.getinfo(f"{member}.npy")) as stream:
                 yield stream
         elif path.suffix == ".gz":
             with gzip.open(path, "rb") as unpacked:
@@ -116,6 +120,8 @@ def _opened(path: Path, member: str | None) -> Iterator[IO[bytes]]:
 def _explained(path: Path) -> Iterator[None]:
     try:
         yield
+    except RefusedError as error:
+        raise DataError(f"'{path}' cannot be read: {error}.") from error
     except (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplementedError) as error:
         raise DataError(f"'{path}' cannot be read: {error}. Fetch or copy it again.") from error
 
@@ -138,8 +144,12 @@ def npy_header(stream: IO[bytes], path: Path | str) -> tuple[tuple[int, ...], bo
     """
     try:
         version = np.lib.format.read_magic(stream)
+        first = stream.read(2 if version == (1, 0) else 4)
+        if (length := int.from_bytes(first, "little")) > MAX_HEADER:
+            raise RefusedError(f"a header of {length:,} bytes, where {MAX_HEADER:,} are the most")
+        header = BytesIO(first + stream.read(length))
         if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream)
-        return np.lib.format.read_array_header_2_0(stream)
+            return np.lib.format.read_array_header_1_0(header)
+        return np.lib.format.read_array_header_2_0(header)
     except Exception as error:  # NumPy reads the header by Python's own parser, which raises whatever it comes upon
         raise DataError(f"'{path}' is not a NumPy array: {reason(error)}") from error

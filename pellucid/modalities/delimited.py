@@ -17,6 +17,7 @@ SEPARATORS = (";", "\t", "|", ",")
 GLANCE = 50  # rows that are looked at before the separator is settled
 FREE, PROPORTION = 1 << 24, 50  # bytes to which a packed file may grow, and so many more for each of its own
 LONGEST = 1 << 20  # letters of a cell; more is no table
+WIDEST = 1 << 16  # columns; more is no table
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.IGNORECASE)
 YEAR = re.compile(r"[12]\d{3}")
 COMMA = re.compile(r"[+-]?\d+,\d+")
@@ -58,7 +59,7 @@ def read_delimited(path: Path) -> Delimited:
     named, notes = not _is_data(rows[0][1], separator), []
     if not named:
         notes.append("no header: columns are named by their place")
-    names = distinct(rows[0][1], width) if named else tuple(f"column {place + 1}" for place in range(width))
+    names = distinct(rows[0][1] if named else (), width)
     body = rows[1:] if named else rows
     if uneven := [line for line, cells in body if len(cells) != width]:
         notes.append(f"{_lines(uneven)} had other than {width} cells: taken as missing")
@@ -143,15 +144,20 @@ def _is_data(first: Sequence[str], separator: str) -> bool:
 
 
 def distinct(names: Sequence[str], width: int) -> tuple[str, ...]:
-    """Names that differ: what has none is called by its place, and what is there twice is numbered."""
-    found: list[str] = []
+    """Names that differ: what has none is called by its place, and what is there twice is numbered.
+
+    Raises:
+        DataError: there are too many.
+    """
+    if width > WIDEST:
+        raise DataError(f"{width:,} columns, where {WIDEST:,} are the most: does time run to the right, not downwards?")
+    found, numbers = dict[str, None](), dict[str, int]()
     for place in range(width):
-        name = (names[place] if place < len(names) else "") or f"column {place + 1}"
-        number = 2
-        wanted = name
+        wanted = name = (names[place] if place < len(names) else "") or f"column {place + 1}"
+        number = numbers.get(wanted, 2)  # those below are taken
         while name in found:
             name, number = f"{wanted} {number}", number + 1
-        found.append(name)
+        found[name], numbers[wanted] = None, number
     return tuple(found)
 
 

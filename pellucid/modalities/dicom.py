@@ -1,5 +1,6 @@
 """DICOM files as scans: grey values of one frame or many. Of their headers only what is named here is read."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from pellucid.core.errors import UserError
 from pellucid.core.optional import optional
 from pellucid.modalities.scanned import Scanned, Triple
+from pellucid.sources.limits import LARGEST, too_large
 from pellucid.sources.refused import RefusedError
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
@@ -28,6 +30,7 @@ QUOTE = "'"
 GREY = ("MONOCHROME1", "MONOCHROME2")
 MOST = 1 << 27
 """Values of one file."""
+PREAMBLE, STEP = 132, 1 << 16
 
 
 def open_dicom(stream: IO[bytes]) -> Scanned:
@@ -42,6 +45,7 @@ def open_dicom(stream: IO[bytes]) -> Scanned:
 
 def _opened(stream: IO[bytes]) -> Scanned:
     pydicom = optional("pydicom", "DICOM", "medical")
+    _refuse_bomb(pydicom, stream)
     stream.seek(0)
     tags = [*GEOMETRY, *LAYOUT, *MEANING, *GROUPS]
     header = pydicom.dcmread(stream, stop_before_pixels=True, specific_tags=[*tags, *PEOPLE])
@@ -88,6 +92,19 @@ def _in_our_words() -> Iterator[None]:
         else:
             told = "damaged: it is not as DICOM should be"
         raise RefusedError(told) from None
+
+
+def _refuse_bomb(pydicom: Any, stream: IO[bytes]) -> None:
+    """What is deflated as a whole, pydicom unpacks at once: it is done here before, not kept, to see how long it is."""
+    stream.seek(PREAMBLE)
+    head = pydicom.filereader.read_dataset(stream, False, True, stop_when=lambda tag, *_: tag >> 16 != 2)
+    if head.get("TransferSyntaxUID") != pydicom.uid.DeflatedExplicitVRLittleEndian:
+        return
+    unpacking, size, packed = zlib.decompressobj(-zlib.MAX_WBITS), 0, b""
+    while not unpacking.eof and (packed := unpacking.unconsumed_tail or stream.read(STEP)):
+        size += len(unpacking.decompress(packed, STEP))
+        if size > LARGEST:
+            raise RefusedError(f"deflated, {too_large(size)}: save it without compression")
 
 
 def _refuse(header: Any) -> None:

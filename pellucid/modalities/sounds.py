@@ -27,7 +27,10 @@ LONGEST, GRAIN = 16_384, 256
 KEPT = 0.5
 """Share of a window from which the rest of a longer sound is one, filled up with silence."""
 BLOCK = 1 << 18
+"""Samples at a time, before and after resampling."""
 FULL = 32_768
+SLOWEST_READ, FASTEST_READ = 1_000, 768_000
+"""Hz between which a sound's own rate lies; a model's is 1,000 at least."""
 
 Waves = NDArray[np.float32]
 
@@ -137,6 +140,10 @@ def open_sound(entry: Entry) -> Iterator[Any]:
         with soundfile.SoundFile(stream) as sound:
             if sound.frames < 1:
                 raise RefusedError("a sound without a single sample")
+            if not SLOWEST_READ <= sound.samplerate <= FASTEST_READ:
+                expected = f"expected {SLOWEST_READ:,} to {FASTEST_READ:,}"
+                raise RefusedError(f"a rate of {sound.samplerate:,} Hz; {expected}: damaged, or measurements, which are "
+                                   "read from a table (CSV)")
             yield sound
 
 
@@ -150,9 +157,9 @@ def waves(entry: Entry, rate: int, channels: int, notes: dict[str, None]) -> Ite
         if sound.samplerate != rate:
             soxr = optional("soxr", "Sound of another rate", "sound")
             resampler = soxr.ResampleStream(sound.samplerate, rate, channels, dtype="float32")
-        left = sound.frames
+        left, step = sound.frames, _step(sound, rate)
         while left > 0:
-            block = sound.read(min(BLOCK, left), dtype="float32", always_2d=True)
+            block = sound.read(min(step, left), dtype="float32", always_2d=True)
             left -= len(block)
             if not len(block):
                 raise RefusedError("damaged: it ends before its header says")
@@ -160,6 +167,12 @@ def waves(entry: Entry, rate: int, channels: int, notes: dict[str, None]) -> Ite
             if resampler is not None:
                 mixed = resampler.resample_chunk(mixed, last=left <= 0).reshape(-1, channels)
             yield np.ascontiguousarray(mixed.T)
+
+
+def _step(sound: Any, rate: int) -> int:
+    """Samples to be read at a time, so that neither many channels nor a high rate make more of them than a few blocks."""
+    own, channels = int(sound.samplerate), int(sound.channels)
+    return max(1, BLOCK * min(rate, own) // rate * 2 // max(2, channels))
 
 
 def _mixed(block: Waves, channels: int) -> Waves:
@@ -176,7 +189,7 @@ def _loudest(entry: Entry) -> float:
         if sound.subtype not in ("FLOAT", "DOUBLE"):
             return 1.0
         loudest = 0.0
-        for block in sound.blocks(BLOCK, dtype="float32", always_2d=True):
+        for block in sound.blocks(_step(sound, sound.samplerate), dtype="float32", always_2d=True):
             if not np.isfinite(block).all():
                 raise RefusedError("it holds values that are no numbers")
             loudest = max(loudest, float(np.abs(block).max()))

@@ -150,6 +150,7 @@ def _cells(file: Any, most: int) -> Delimited:
     """Rows by the batch, so that few bytes that stand for many are found out before they fill the memory."""
     known = file.schema_arrow.names
     places = [place for place, name in enumerate(known) if not name.startswith("__index_level")]
+    names = distinct([known[place] for place in places], len(places))
     columns: list[list[str]] = [[] for _ in places]
     held = file.metadata.num_rows * len(known)  # as it says, which need not be so
     if held > most:
@@ -160,7 +161,7 @@ def _cells(file: Any, most: int) -> Delimited:
             raise DataError(OUT_OF_PROPORTION.format(most))
         for cells, place in zip(columns, places, strict=True):
             cells += [_cell(value) for value in batch.column(place).to_pylist()]
-    return Delimited(names=distinct([known[place] for place in places], len(places)), columns=columns, notes=())
+    return Delimited(names=names, columns=columns, notes=())
 
 
 def is_of_numbers(path: Path) -> bool:

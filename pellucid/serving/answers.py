@@ -57,7 +57,7 @@ WHY = {
     401: "The API key is missing or wrong",
     404: "There is no such model",
     408: "The body did not come in time",
-    413: "The body is larger than the server takes",
+    413: "The body, or a picture in it, is larger than the server takes",
     429: "Too many samples wait: try again after the seconds of Retry-After",
     499: "The client has gone",
     503: "The server is shutting down",

@@ -1,5 +1,6 @@
 """The application: all routes of one model."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from time import time
@@ -35,7 +36,7 @@ def application(service: Service, *, key: str | None = None, grace: float = GRAC
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
-        service.batcher.close(grace)
+        await asyncio.to_thread(service.close, grace)
 
     app = FastAPI(title="pellucid", summary="Samples of a diffusion model", lifespan=lifespan,
                   docs_url=None, redoc_url=None)  # fmt: skip

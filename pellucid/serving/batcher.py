@@ -4,9 +4,12 @@ from collections import deque
 from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
+from math import inf
 from threading import Condition, Event, Lock, Thread
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from pellucid.core.errors import PellucidError
 
@@ -37,6 +40,8 @@ class Job:
     Attributes:
         asked: what is asked for, which the batcher hands on without a look.
         count: how many samples.
+        each: as how many one of them counts where those that wait are bounded.
+        size: bytes that it holds while it waits.
         key: jobs of equal keys may share a batch.
         most: samples of such a key that a batch may have; None: the batcher's own bound.
         deadline: on the clock of `time.monotonic`.
@@ -46,6 +51,8 @@ class Job:
 
     asked: Any
     count: int = 1
+    each: int = 1
+    size: int = 0
     key: Hashable = None
     most: int | None = None
     deadline: float = float("inf")
@@ -64,18 +71,23 @@ class Job:
     def over(self) -> bool:
         """Whether nobody waits for it: it was cancelled, has failed, or its time is over."""
         if not self.future.done() and monotonic() > self.deadline:
-            self.end(ExpiredError("The time that was given is over"))
+            self.expire()
         return self.future.done()
+
+    def expire(self) -> None:
+        """Its time is over."""
+        self.end(ExpiredError("The time that was given is over"))
 
     def end(self, found: list[Any] | Exception) -> None:
         """With a result or an error; only the first counts."""
         with self._lock:
-            if self.future.done() or not self.future.set_running_or_notify_cancel():
+            future = self.future
+            if future.done() or future.running() or not future.set_running_or_notify_cancel():
                 return
-            if isinstance(found, Exception):
-                self.future.set_exception(found)
-            else:
-                self.future.set_result(found)
+        if isinstance(found, Exception):  # outside of the lock, as what the end calls may wait for others
+            future.set_exception(found)
+        else:
+            future.set_result(found)
 
 
 Row = tuple[Job, int]
@@ -89,18 +101,23 @@ class Batcher:
 
     The key of the job at the head of the queue is served next: of all jobs of that key each gives one sample in turn until
     the batch is full, and what is not done then goes to the end of the queue, so that a large job does not hold up small
-    ones. A batch that is not full waits for `linger`, as more may come.
+    ones. A batch that is not full waits for `linger`, as more may come. A job that ends while it waits leaves at once, with
+    all that it holds.
 
     Arguments:
         draw: makes a batch.
         rows: samples in a batch, at most.
         waiting: samples that may wait.
+        room: bytes that what waits may hold.
         linger: seconds.
     """
 
-    def __init__(self, draw: Draw, *, rows: int, waiting: int, linger: float = 0.0, least: int | None = None) -> None:
-        self.draw, self.rows, self.waiting, self.linger, self.least = draw, rows, waiting, linger, least or rows
-        self._queue, self._changed, self._closed = deque[Job](), Condition(), False
+    def __init__(
+        self, draw: Draw, *, rows: int, waiting: int, room: float = inf, linger: float = 0.0, least: int | None = None
+    ) -> None:
+        self.draw, self.rows, self.waiting, self.room, self.linger = draw, rows, waiting, room, linger
+        self.least = least or rows
+        self._queue, self._changed, self._closed, self._until = deque[Job](), Condition(), False, inf
         self.drawing: tuple[Row, ...] = ()
         self._last: Hashable = None  # the key of the last batch
         self._answered, self._asking = 0, 0  # samples of its jobs that were done with it; with those that waited then
@@ -121,15 +138,27 @@ class Batcher:
         with self._changed:
             if self._closed:
                 raise ClosedError("The server is shutting down")
-            if (there := self.depth) and there + job.count > self.waiting:
-                raise FullError(f"{there} samples are waiting, and {self.waiting} may")
+            there = [one for one in list(self._queue) if not one.over]  # those that are over leave
+            samples, held = sum(one.left * one.each for one in there), sum(one.size for one in there)
+            if samples and samples + job.count * job.each > self.waiting:
+                raise FullError(f"{samples} samples are waiting, and {self.waiting} may")
+            if held and job.size and held + job.size > self.room:
+                raise FullError(f"{held:,} bytes of requests are waiting, {job.size:,} came, and {self.room:,} may wait")
             self._queue.append(job)
             self._changed.notify()
+        job.future.add_done_callback(partial(self._leave, ref(job)))  # no cycle, which would hold it for longer
+
+    def _leave(self, held: "ref[Job]", _: Any) -> None:
+        """Of a job that has ended, whoever ended it: it waits no longer."""
+        with self._changed:
+            job = held()
+            if job is not None and job in self._queue:
+                self._queue.remove(job)
 
     @property
     def depth(self) -> int:
         """Samples that wait."""
-        return sum(job.left for job in list(self._queue) if not job.future.done())
+        return sum(job.left * job.each for job in list(self._queue) if not job.future.done())
 
     @property
     def alive(self) -> bool:
@@ -137,11 +166,14 @@ class Batcher:
         return not self._ended.is_set()
 
     def close(self, seconds: float) -> None:
-        """Take on no more, finish what was taken on, for so long at most; what is not done by then fails."""
+        """Take on no more, finish what was taken on, for so long at most; what is not done by then fails.
+
+        Closed a second time it has what is left of that.
+        """
         with self._changed:
-            self._closed = True
+            self._closed, self._until = True, min(self._until, monotonic() + seconds)
             self._changed.notify()
-        self._ended.wait(seconds)
+        self._ended.wait(max(0.0, self._until - monotonic()))
         with self._changed:
             left = {*self._queue, *(job for job, _ in self.drawing)}
         for job in left:
@@ -155,6 +187,7 @@ class Batcher:
                 self._make(batch)
                 self.drawing = ()
                 self._note(batch)
+                del batch  # which would hold its jobs until there is another
         finally:
             self._ended.set()
 
@@ -168,23 +201,27 @@ class Batcher:
     def _next(self) -> list[Row]:
         """The samples of the next batch; none when all is done and nothing more will come."""
         with self._changed:
-            while not (first := self._first()) and not self._closed:
-                self._changed.wait()
-            if first is None:
-                return []
-            until = monotonic() + self.linger
-            while (left := until - monotonic()) > 0 and not self._closed:
-                ready = sum(job.left for job in self._alike(first))
-                if first.key != self._last or ready >= min(self._most(first), self._asking):
-                    break
-                self._changed.wait(left)
-            return self._take(first)
+            while True:
+                while not (first := self._first()) and not self._closed:
+                    self._changed.wait()
+                if first is None:
+                    return []
+                self._linger(first)
+                if found := self._take(first):  # else all of them have left meanwhile
+                    return found
+
+    def _linger(self, first: Job) -> None:
+        """Wait for those who may ask again."""
+        until = monotonic() + self.linger
+        while (left := until - monotonic()) > 0 and not self._closed:
+            ready = sum(job.left for job in self._alike(first))
+            if first.key != self._last or ready >= min(self._most(first), self._asking):
+                break
+            self._changed.wait(left)
 
     def _first(self) -> Job | None:
         """What has waited longest and is still wanted."""
-        while self._queue and (self._queue[0].over or not self._queue[0].left):
-            self._queue.popleft()
-        return self._queue[0] if self._queue else None
+        return next((job for job in list(self._queue) if not job.over), None)
 
     def _most(self, first: Job) -> int:
         """Samples of the next batch: half of those that wait or may ask again, where that is not too few."""
@@ -196,7 +233,7 @@ class Batcher:
         return min(bound, max(half, self.least))
 
     def _alike(self, first: Job) -> list[Job]:
-        return [job for job in self._queue if job.key == first.key and not job.over]
+        return [job for job in list(self._queue) if job.key == first.key and not job.over]
 
     def _take(self, first: Job) -> list[Row]:
         alike, rows, most = self._alike(first), list[Row](), self._most(first)
@@ -205,8 +242,9 @@ class Batcher:
                 rows.append((job, job.taken))
                 job.taken += 1
         for job in alike:  # what is not done yet has had its turn
-            self._queue.remove(job)
-            self._queue.extend([job] if job.left else [])
+            if job in self._queue:  # its time may have ended just now
+                self._queue.remove(job)
+                self._queue.extend([job] if job.left else [])
         return rows
 
     def _make(self, batch: Sequence[Row]) -> None:

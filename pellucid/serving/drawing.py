@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -11,6 +12,8 @@ from torch import Tensor
 
 from pellucid.core.errors import ConfigError, UserError
 from pellucid.denoisers.denoiser import Cond
+from pellucid.modalities.series import Series
+from pellucid.modalities.text import Text
 from pellucid.model.assemble import assemble_sampler
 from pellucid.model.model import JOURNEY_SAMPLES, Model
 from pellucid.model.samples import Samples
@@ -23,6 +26,8 @@ TRIED = 2
 """Steps of those trials."""
 ENOUGH = 0.97
 """Of the best rate of samples: a smaller batch that has it answers sooner."""
+PICTURED, LISTED = 2**26, 2**23
+"""Numbers in all frames of a journey that is shown by pictures, and of one that is told in numbers or tokens."""
 WORTH = 0.9
 """Of the best rate: what a batch must have at least where smaller ones keep the network at work."""
 
@@ -48,6 +53,11 @@ class Asked:
     def key(self) -> str:
         """Those of equal keys can be made together."""
         return json.dumps([self.settings, self.negative, self.journey], sort_keys=True)
+
+    @property
+    def size(self) -> int:
+        """Bytes that it holds while it waits."""
+        return sum(values.nbytes for values in self.cond.values())
 
     @property
     def most(self) -> int | None:
@@ -80,8 +90,18 @@ def ask(
     if not 1 <= int(config["steps"]) <= LONGEST:
         raise ConfigError(f"steps = {config['steps']}: expected 1 to {LONGEST:,}")
     assemble_sampler(config, model.denoiser.process.schedule)
+    if journey:
+        check_journey(model, n, int(config["steps"]))
     settings["guidance"] = config["guidance"]
     return Asked(n=n, seed=seed, cond=cond, settings=settings, negative=negative, journey=journey)
+
+
+def check_journey(model: Model, n: int, steps: int) -> None:
+    """Refuse one that would take too much memory."""
+    numbers, most = prod(model.facts.shape), LISTED if isinstance(model.modality, Series | Text) else PICTURED
+    if (whole := n * (steps + 1) * numbers) > most:
+        raise ConfigError(f"journey with n = {n}, steps = {steps}: {n} x {steps + 1} frames of {numbers:,} are {whole:,} "
+                          f"numbers, expected {most:,} at most: ask for fewer samples or steps, or no journey")  # fmt: skip
 
 
 def draw(model: Model, rows: Sequence[tuple[Asked, int]], tell: Callable[[int, int], None]) -> list[Made]:

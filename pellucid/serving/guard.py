@@ -13,10 +13,6 @@ from pellucid.core.errors import PellucidError, UserError
 from pellucid.serving.batcher import ClosedError, DroppedError, ExpiredError, FullError
 from pellucid.serving.watch import Watch
 
-STATUS: dict[type[Exception], tuple[int, str]] = {
-    FullError: (429, "rate_limit_error"), ClosedError: (503, "server_error"), ExpiredError: (504, "timeout_error"),
-    DroppedError: (499, "client_closed_request"), UserError: (400, "invalid_request_error"),
-}  # fmt: skip
 RETRY = 2
 """Seconds after which it may be tried again where too much waits."""
 NO_KEY = "The API key is missing or wrong: expected the header Authorization: Bearer KEY"
@@ -34,6 +30,14 @@ class LateError(UserError):
 
 class TooLargeError(UserError):
     """More was sent than is taken."""
+
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    FullError: (429, "rate_limit_error"), ClosedError: (503, "server_error"), ExpiredError: (504, "timeout_error"),
+    DroppedError: (499, "client_closed_request"), TooLargeError: (413, "invalid_request_error"),
+    UserError: (400, "invalid_request_error"),
+}  # fmt: skip
+"""The first that fits counts."""
 
 
 def told(status: int, message: str, kind: str, param: str | None = None, code: str | None = None) -> dict[str, Any]:

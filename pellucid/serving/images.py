@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from starlette.datastructures import FormData
+from starlette.datastructures import FormData, UploadFile
 
 from pellucid.core.errors import ConfigError, UnsupportedError
 from pellucid.modalities.canvas import as_picture
@@ -84,15 +84,18 @@ def router(service: Service) -> APIRouter:
                  responses=making(Pictures), openapi_extra=_FORM)  # fmt: skip
     async def edits(request: Request) -> Response:
         async with request.form(max_files=8, max_fields=64, max_part_size=service.limits.body) as form:
-            body = _edit_body(form)
+            body, until = _edit_body(form), service.until()
+            check_model(service, body.model)
+            service.check(n := body.n or 1)
             how = {name: getattr(body, name) for name in ("strength", "upscale", "denoise")}
-            retouch = await Retouch.of(form, service.model.facts.shape[0], **how)
-        seed, news = service.seed_for(body.seed), News(body.stream)
-        check_model(service, body.model)
-        settings = {**_wanted(service, body), **_how(body)}
-        job = await asyncio.to_thread(
-            service.work, lambda tell: retouch.made(service.model, body.n or 1, seed, tell, **settings), news.tell
-        )
+            sent = sum(one.size or 0 for _, one in form.multi_items() if isinstance(one, UploadFile))
+            retouch: Retouch = await service.read(
+                lambda: Retouch.of(form, service.model.facts.shape[0], n, service.limits.pixels, **how),
+                lambda: disconnected(request), size=sent, until=until,
+            )  # fmt: skip
+        seed, news, settings = service.seed_for(body.seed), News(body.stream), {**_wanted(service, body), **_how(body)}
+        job = service.work(lambda tell: retouch.made(service.model, n, seed, tell, **settings), news.tell,
+                           n=n, size=retouch.size, until=until)  # fmt: skip
         return await _answered(service, body, job, request, news, "image_edit")
 
     return routes
@@ -124,6 +127,7 @@ def _queued(service: Service, body: Body, tell: Tell) -> Job:
         raise UnsupportedError("The model makes no pictures: POST /v1/samples")
     if body.background == "transparent" and service.model.facts.shape[0] != 4:
         raise UnsupportedError("background = transparent: the model makes pictures without transparency")
+    service.check(body.n or 1)
     asked = ask(service.model, n=body.n or 1, seed=service.seed_for(body.seed), **_wanted(service, body), **_how(body))
     return service.sample(asked, tell)
 

@@ -17,11 +17,12 @@ from pellucid.modalities.modality import Modality
 from pellucid.modalities.series import Series
 from pellucid.modalities.text import HIDDEN, Text
 from pellucid.model.answering import answer
+from pellucid.model.model import JOURNEY_SAMPLES
 from pellucid.model.samples import Samples
 from pellucid.model.writing import write
 from pellucid.serving.answers import Files, making
 from pellucid.serving.batcher import Job, Tell
-from pellucid.serving.drawing import Asked, ask, together
+from pellucid.serving.drawing import Asked, ask, check_journey, together
 from pellucid.serving.files import File, as_files, frames, tables
 from pellucid.serving.service import Service, finished
 from pellucid.serving.stream import News
@@ -105,9 +106,15 @@ def _queued(service: Service, body: Body, seed: int, tell: Tell) -> Job:
     """The job, after all of it that can be was tried."""
     how = {name: value for name in HOW if (value := getattr(body, name)) is not None}
     if isinstance(service.model.modality, Text) and (body.source, body.prompt, body.length) != (None, None, None):
-        return service.work(lambda own: _written(service, body, seed, how, own), tell)
+        candidates = body.candidates if body.source is not None else 1
+        service.check(body.n, candidates)
+        if body.journey:
+            steps = int(service.model.sampling(steps=body.steps)["steps"])
+            check_journey(service.model, min(body.n * candidates, JOURNEY_SAMPLES), steps)
+        return service.work(lambda own: _written(service, body, seed, how, own), tell, n=body.n, candidates=candidates)
     if body.source is not None or body.length is not None or body.candidates != 1:
         raise UnsupportedError("source, candidates and length are for models of texts: leave them out")
+    service.check(body.n)
     asked = ask(service.model, n=body.n, seed=seed, label=body.label, prompt=body.prompt, negative=body.negative,
                 known=_known(service.model.modality, body.given), journey=body.journey, **how)  # fmt: skip
     return service.sample(asked, tell)

@@ -24,16 +24,20 @@ class Limits:
     """What the server puts up with.
 
     Attributes:
-        samples: of one request.
+        samples: of one request: of a table the versions, of texts from texts also the candidates.
         waiting: samples of all requests that may wait.
         seconds: from a request's arrival to its answer.
         body: bytes of a request.
+        held: bytes of all requests that wait.
+        pixels: of a picture that is sent, and of all versions of one at its own size.
     """
 
-    samples: int = 64
+    samples: int = 128
     waiting: int = 1024
     seconds: float = 600.0
     body: int = 32 * 2**20
+    held: int = 256 * 2**20
+    pixels: int = 2**24
 
 
 class Service:
@@ -41,6 +45,8 @@ class Service:
 
     The thread that runs it should be the one that loaded it: a second that computes in parallel has workers of its own, and
     where there are more workers than cores they sleep between calls, by which small networks lose up to a third.
+
+    What is sent is read in a thread of its own (`reader`), so that a table that takes long holds up no drawing.
 
     Arguments:
         model: as loaded.
@@ -60,7 +66,8 @@ class Service:
         self.rows = pace.rows
         steps = int(model.sampling()["steps"])
         self.batcher = Batcher(self._draw, rows=self.rows, least=pace.least, waiting=self.limits.waiting,
-                               linger=min(LONGEST_LINGER, LINGER * steps * pace.seconds))  # fmt: skip
+                               linger=min(LONGEST_LINGER, LINGER * steps * pace.seconds), room=self.limits.held)  # fmt: skip
+        self.reader = Batcher(_alone, rows=1, waiting=self.limits.waiting, room=self.limits.held).start()
         if thread:
             self.batcher.start()
         self.watch.follow(lambda: self.batcher.depth, lambda: len(self.batcher.drawing))
@@ -72,26 +79,62 @@ class Service:
 
     def sample(self, asked: Asked, tell: Tell = lambda _done, _whole: None) -> Job:
         """Queue samples. Raises as `Batcher.submit` does, and a ConfigError for too many."""
-        if asked.n > self.limits.samples:
-            raise ConfigError(f"n = {asked.n}: at most {self.limits.samples} for a request")
-        return self._queue(Job(asked=asked, count=asked.n, key=asked.key, most=asked.most, tell=tell))
-
-    def work(self, task: Callable[[Tell], Any], tell: Tell = lambda _done, _whole: None) -> Job:
-        """Queue what is made by itself, by a task that tells its progress: its result is the only one in the job's list."""
-        return self._queue(Job(asked=task, key=object(), tell=tell))
-
-    def _queue(self, job: Job) -> Job:
-        job.deadline = monotonic() + self.limits.seconds
+        self.check(asked.n)
+        job = Job(asked=asked, count=asked.n, key=asked.key, most=asked.most, tell=tell, size=asked.size,
+                  deadline=self.until())  # fmt: skip
         self.batcher.submit(job)
         return job
 
+    def work(
+        self, task: Callable[[Tell], Any], tell: Tell = lambda _done, _whole: None, *, n: int = 1, candidates: int = 1,
+        size: int = 0, until: float | None = None,
+    ) -> Job:  # fmt: skip
+        """Queue what is made by itself, by a task that tells its progress: its result is the only one in the job's list.
+
+        Arguments:
+            n, candidates: samples that it makes, and of how many each is chosen.
+            size: bytes that it holds while it waits.
+            until: when its time is over, where it began earlier; None: it begins now.
+        """
+        self.check(n, candidates)
+        job = Job(asked=task, key=object(), tell=tell, each=n * candidates, size=size,
+                  deadline=self.until() if until is None else until)  # fmt: skip
+        self.batcher.submit(job)
+        return job
+
+    async def read(self, task: Callable[[], Any], gone: Callable[[], Awaitable[Any]], *, size: int, until: float) -> Any:
+        """What a task makes of what was sent, `size` bytes of it. Raises as `Batcher.submit` and `finished` do."""
+        job = Job(asked=lambda _tell: task(), key=object(), size=size, deadline=until)
+        self.reader.submit(job)
+        return (await finished(job, gone))[0]
+
+    def check(self, n: int, candidates: int = 1) -> None:
+        """Refuse too many samples."""
+        if n * candidates > self.limits.samples:
+            came = f"n = {n}" if candidates == 1 else f"n x candidates = {n} x {candidates}"
+            raise ConfigError(f"{came}: at most {self.limits.samples} for a request")
+
+    def until(self) -> float:
+        """When the time of a request that comes now is over."""
+        return monotonic() + self.limits.seconds
+
+    def close(self, seconds: float) -> None:
+        """Take on no more, and finish what was taken on, for so long at most."""
+        self.reader.close(0)
+        self.batcher.close(seconds)
+
     def _draw(self, rows: Sequence[tuple[Any, int]], tell: Tell) -> list[Any]:
-        first = rows[0][0]
-        if not isinstance(first, Asked):
-            return [first(tell)]
+        if not isinstance(rows[0][0], Asked):
+            return _alone(rows, tell)
         made: list[Made] = draw(self.model, rows, tell)
         self.watch.batch(len(rows))
         return made
+
+
+def _alone(rows: Sequence[tuple[Any, int]], tell: Tell) -> list[Any]:
+    """What a task makes."""
+    ((task, _),) = rows
+    return [task(tell)]
 
 
 async def finished(job: Job, gone: Callable[[], Awaitable[Any]]) -> list[Any]:
@@ -105,7 +148,8 @@ async def finished(job: Job, gone: Callable[[], Awaitable[Any]]) -> list[Any]:
         await asyncio.wait({result, left}, timeout=job.deadline - monotonic(), return_when=asyncio.FIRST_COMPLETED)
         if left.done() and not result.done():
             raise DroppedError("The client has gone")
-        _ = job.over  # which ends a job whose time is over
+        if not result.done():  # whatever the clock says: timers may go off a little early
+            job.expire()
         return await result
     finally:
         left.cancel()

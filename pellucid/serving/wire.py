@@ -1,8 +1,14 @@
 """The server's side of a connection, which does not wait for ever for a request to begin."""
 
-from asyncio import TimerHandle
+import signal
+import socket
+from asyncio import TimerHandle, sleep
 from asyncio.transports import Transport
+from collections.abc import Callable
+from threading import Thread
+from types import FrameType
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADERS = 20.0
@@ -38,3 +44,27 @@ class Wire(HttpToolsProtocol):
         if self._waits is not None:
             self._waits.cancel()
             self._waits = None
+
+
+class Ending(uvicorn.Server):
+    """A server that ends in time: what it serves begins to close with the first signal, and a second ends the process.
+
+    Arguments:
+        close: called in a thread of its own; takes as long as `timeout_graceful_shutdown` of the configuration at most.
+    """
+
+    def __init__(self, config: uvicorn.Config, close: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._close = close
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        Thread(target=self._close, name="closing", daemon=True).start()
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):  # of those who do not read
+            connection.transport.abort()
+        await sleep(0)  # in which they are
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        for one in (signal.SIGINT, signal.SIGTERM):  # the system's own way, which waits for nothing
+            signal.signal(one, signal.SIG_DFL)

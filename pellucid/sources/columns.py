@@ -15,6 +15,8 @@ from pellucid.sources.limits import LARGEST, too_large
 from pellucid.sources.refused import RefusedError
 
 PICTURES = ("image", "img", "picture", "jpg", "png", "webp", "pixel_values", "bytes")  # the likeliest first
+WORDS = 1 << 20  # bytes of a label or of captions; more is neither
+TOO_LONG = f"labels and captions of more than {WORDS:,} bytes are left out"
 LABELS = ("label", "labels", "cls", "class", "fine_label", "target", "y")
 
 
@@ -75,11 +77,13 @@ class Columns:
             labels = batch.column(self.label) if self.label else None
             captions = batch.column(self.caption) if self.caption else None
             for row, value in enumerate(batch.column(self.picture)):
+                words = [None if held is None else held[row] for held in (labels, captions)]
+                label, caption = (word.as_py() if word is not None and _size(word) <= WORDS else None for word in words)
+                left_out = any(word is not None and _size(word) > WORDS for word in words)
                 yield Entry(
-                    name=f"{name}#{index}", open=partial(_open, value, local), suffix=None,
-                    label=self._named(labels[row].as_py()) if labels is not None else None,
-                    captions=told({"caption": captions[row].as_py()}).captions if captions is not None else (),
-                    notes=(self.note,) if self.note else (),
+                    name=f"{name}#{index}", open=partial(_open, value, local), suffix=None, label=self._named(label),
+                    captions=told({"caption": caption}).captions,
+                    notes=(*([self.note] if self.note else []), *([TOO_LONG] if left_out else [])),
                 )  # fmt: skip
                 index += 1
 
@@ -91,15 +95,30 @@ class Columns:
 
 def _open(value: Any, local: bool) -> IO[bytes]:
     """The bytes of a cell."""
+    if (size := _size(value)) > LARGEST:
+        raise RefusedError(too_large(size))
     found = value.as_py()
     data, path = (found.get("bytes"), found.get("path")) if isinstance(found, dict) else (found, None)
     if data is None and path and local:
         return Path(path).open("rb")
     if data is None:
         raise RefusedError(f"no bytes, only the path '{path}' of a file elsewhere" if path else "an empty cell")
-    if len(data) > LARGEST:
-        raise RefusedError(too_large(len(data)))
     return BytesIO(data)
+
+
+def _size(value: Any) -> int:
+    """Bytes of a cell, from its place in memory: nothing is copied."""
+    from pyarrow import BinaryScalar, DictionaryScalar, ListScalar, StructScalar
+
+    if not value.is_valid:
+        return 0
+    if isinstance(value, BinaryScalar):  # texts among them
+        return int(value.as_buffer().size)
+    if isinstance(value, DictionaryScalar):
+        return _size(value.value)
+    if isinstance(value, StructScalar):
+        return sum(map(_size, value.values()))
+    return int(value.values.nbytes) if isinstance(value, ListScalar) else 0
 
 
 def _features(schema: Any) -> dict[str, dict[str, Any]]:

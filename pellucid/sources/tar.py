@@ -8,6 +8,7 @@ import bz2
 import gzip
 import json
 import lzma
+import re
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +28,10 @@ from pellucid.sources.walk import is_hidden, places, shown
 COMPRESSIONS = ((b"\x1f\x8b", gzip.open), (b"BZh", bz2.open), (b"\xfd7zXZ\0", lzma.open))
 COMPANIONS = (".cls", ".json", ".txt")  # what belongs to a picture of the same name
 MOST = 64  # members of a sample
+HEADERS = 1 << 20  # bytes of all headers of one member
+FREE, PROPORTION = 1 << 24, 50  # bytes of all headers of a packed archive, and so many more for each of its own
+DIGITS = 100  # in a row; Python's search for a word behind them takes the time of their square
+PAX = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
 
 
 class Tar(Source):
@@ -36,9 +41,9 @@ class Tar(Source):
 
     def _entries(self) -> Iterator[Entry | Rejection]:
         sample: list[_Member] = []
-        with _unpacked(self.path) as stream, tarfile.open(fileobj=stream, mode="r:") as archive:
+        with _unpacked(self.path) as stream, _opened(stream) as archive:
             try:
-                for member in _members(archive):
+                for member in _members(archive, stream):
                     if not (sample and member.follows(sample)):
                         yield from self._sample(sample)
                         sample = []
@@ -102,12 +107,22 @@ class _Member:
         return told(facts, column) if isinstance(facts, dict) else NOTHING
 
 
-def _members(archive: tarfile.TarFile) -> Iterator[_Member]:
+def _opened(stream: "_Bounded") -> tarfile.TarFile:
+    return tarfile.open(fileobj=cast(IO[bytes], stream), mode="r:", tarinfo=_Header)
+
+
+def _members(archive: tarfile.TarFile, stream: "_Bounded") -> Iterator[_Member]:
     """Every file; links and devices, which hold nothing, come with that as the reason."""
     while (member := archive.next()) is not None:
-        vars(archive)["members"].clear()  # or else it keeps them all
+        kept = vars(archive)
+        kept["members"].clear()  # or else it keeps them all
+        kept["pax_headers"] = {  # of all members; it goes through every one for each of them
+            name: value for name, value in kept["pax_headers"].items() if name in (*tarfile.PAX_FIELDS, "hdrcharset")
+        }
         if not (member.isdir() or is_hidden(places(member.name))):
+            stream.headers = None
             yield _Member(name=member.name, content=_content(archive, member))
+        stream.headers = 0
 
 
 def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | str:
@@ -118,31 +133,90 @@ def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | str:
 
 
 @contextmanager
-def _unpacked(path: Path) -> Iterator[IO[bytes]]:
+def _unpacked(path: Path) -> Iterator["_Bounded"]:
+    size = path.stat().st_size
     with path.open("rb") as packed:
         start = packed.read(6)
     decompress = next((how for magic, how in COMPRESSIONS if start.startswith(magic)), None)
     if decompress is None:
         with path.open("rb") as plain:
-            yield cast(IO[bytes], _Bounded(plain, path.stat().st_size))
+            yield _Bounded(plain, size, size)
     else:
         with decompress(path) as stream:
-            yield cast(IO[bytes], _Bounded(cast(IO[bytes], stream), allowance(path.stat().st_size)))
+            yield _Bounded(cast(IO[bytes], stream), allowance(size), FREE + PROPORTION * size)
 
 
 class _Bounded:
-    """A stream that reads no more than LARGEST at once, nor beyond `most`."""
+    """A stream that is read from front to end, and not beyond `most`.
 
-    def __init__(self, stream: IO[bytes], most: int) -> None:
-        self.stream, self.most = stream, most
+    Arguments:
+        most: bytes.
+        room: bytes of all headers.
+
+    Attributes:
+        headers: bytes of the present member's; None while its content is read.
+        records: whether what is read next are records of an extended header.
+    """
+
+    def __init__(self, stream: IO[bytes], most: int, room: int) -> None:
+        self.stream, self.most, self.room = stream, most, room
         self.tell = stream.tell
+        self.headers: int | None = 0
+        self.records = False
 
     def read(self, size: int) -> bytes:
-        if size > LARGEST:  # of a header, which says so falsely
-            raise RefusedError(too_large(size))
-        return self.stream.read(size)
+        if self.headers is not None:
+            self._count(size)
+        if not 0 <= size <= LARGEST:
+            raise RefusedError(too_large(size) if size > 0 else "damaged: a length below 0")
+        found = self.stream.read(size)
+        if self.tell() > self.most:
+            raise self._beyond()
+        if self.records:
+            self.records = False
+            _check(found)
+        return found
 
     def seek(self, place: int) -> int:
         if place > self.most:
-            raise RefusedError(f"it goes on beyond {self.most:,} bytes, out of proportion to its size: a bomb, or cut short")
+            raise self._beyond()
+        if place < self.tell():  # where it would go round and round
+            raise RefusedError("damaged: a header leads back to where it was")
         return self.stream.seek(place)
+
+    def _count(self, size: int) -> None:
+        assert self.headers is not None
+        self.headers += size
+        self.room -= size
+        if self.headers > HEADERS:
+            raise RefusedError(f"headers of {self.headers:,} bytes, more than the {HEADERS:,} for a member: it is damaged")
+        if self.room < 0:
+            raise RefusedError("its headers are out of proportion to its size: a bomb, or millions of empty files")
+
+    def _beyond(self) -> RefusedError:
+        return RefusedError(f"it goes on beyond {self.most:,} bytes, out of proportion to its size: a bomb, or cut short")
+
+
+class _Header(tarfile.TarInfo):
+    """One that has its records checked before Python's parser sees them."""
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        cast(_Bounded, archive.fileobj).records = self.type in PAX
+        return cast(tarfile.TarInfo, super()._proc_member(archive))  # type: ignore[misc]
+
+
+def _check(records: bytes) -> None:
+    """Records such as "13 path=a.png\\n", which Python's parser takes to overlap, up to gigabytes, where one lies.
+
+    Raises:
+        RefusedError: one of them has not the length that it says, or numbers without end.
+    """
+    place = 0
+    while records[place : place + 1].isdigit():
+        digits = records[place : place + 9].partition(b" ")[0]
+        record = records[place : place + int(digits)] if digits.isdigit() else b""
+        if not record.endswith(b"\n") or b"=" not in record:
+            raise RefusedError("damaged: a record of an extended header has not the length that it says")
+        place += len(record)
+    if max(map(len, re.findall(rb"\d+", records)), default=0) > DIGITS:
+        raise RefusedError(f"an extended header with more than {DIGITS} digits in a row: a bomb, or damaged")

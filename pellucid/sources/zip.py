@@ -1,11 +1,13 @@
 """Zip archives: random access, so entries come in the order in which a folder of them would be walked."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import copy
 from functools import partial
 from io import BytesIO
 from pathlib import PurePosixPath
-from typing import IO
-from zipfile import ZipFile, ZipInfo
+from typing import IO, cast
+from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
 
 from pellucid.core.items import Rejection
 from pellucid.sources.companions import Companions
@@ -16,6 +18,10 @@ from pellucid.sources.source import Source
 from pellucid.sources.walk import is_hidden, places, shown
 
 ENCRYPTED = 0x1  # a bit of a member's flags
+METHODS = {9: "deflate64", 12: "bzip2", 14: "lzma", 93: "zstandard", 95: "xz"}
+"""Names of the usual ones that are not read: they give no part of a block, so that nothing bounds what they unpack to."""
+STEP = 1 << 16  # bytes unpacked at a time
+WHOLE = 1 << 62  # more than any size
 
 
 class Zip(Source):
@@ -56,8 +62,46 @@ def _companions(archive: ZipFile, members: dict[tuple[str, ...], ZipInfo], colum
 
 
 def _open(archive: ZipFile, member: ZipInfo) -> IO[bytes]:
-    if member.flag_bits & ENCRYPTED:
-        raise RefusedError("encrypted: unpack it with its password first")
     if member.file_size > LARGEST:
         raise RefusedError(too_large(member.file_size))
-    return BytesIO(archive.read(member))  # never more than `file_size`, whatever is packed there
+    content = BytesIO()
+    with open_member(archive, member) as stream:
+        while block := stream.read(STEP):
+            content.write(block)
+    content.seek(0)
+    return content
+
+
+@contextmanager
+def open_member(archive: ZipFile, member: ZipInfo) -> Iterator[IO[bytes]]:
+    """A member to be read from front to end, which never gives more than the directory says.
+
+    Raises:
+        RefusedError: it is encrypted, packed in a way that cannot be bounded, or goes on beyond its size.
+    """
+    if member.flag_bits & ENCRYPTED:
+        raise RefusedError("encrypted: unpack it with its password first")
+    if member.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        method = METHODS.get(member.compress_type, f"method {member.compress_type}")
+        raise RefusedError(f"packed by {method}, where stored or deflated is read: make the archive again with deflate")
+    endless = copy(member)
+    endless.file_size = WHOLE  # or else what goes beyond would be cut off unsaid
+    with archive.open(endless) as stream:
+        yield cast(IO[bytes], _Unpacking(stream, member.file_size))
+
+
+class _Unpacking:
+    """A stream of `most` bytes; more is refused as soon as the first of them comes."""
+
+    def __init__(self, stream: IO[bytes], most: int) -> None:
+        self.stream, self.most, self.given = stream, most, 0
+
+    def read(self, size: int) -> bytes:
+        found = self.stream.read(min(size, self.most - self.given + 1))
+        self.given += len(found)
+        if self.given > self.most:
+            raise RefusedError(f"it goes on beyond the {self.most:,} bytes that the archive promises: a bomb, or damaged")
+        return found
+
+    def tell(self) -> int:
+        return self.given
